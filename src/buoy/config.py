@@ -1,0 +1,387 @@
+"""The settings, read from `buoy.toml` plus the environment and checked before anything is opened.
+
+:data:`buoy.settings.SETTINGS` documents each key with its environment name. The environment alone is enough.
+
+- With one bot the environment wins over the file. With several it fills in what a bot's table leaves out, but
+  never credentials.
+- `OPENAI_*` are other programs' names too, so they only fill in what the file leaves out.
+- An empty variable counts as unset. Relative paths in the file start at its folder.
+
+Every error is a :class:`ConfigError` of one line: the setting by both names, what is wrong, what to write.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import stat
+import sys
+import tomllib
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from buoy.errors import ConfigError
+from buoy.protocol import wire
+from buoy.settings import (
+    DEFAULT_INTENTS,
+    SETTINGS,
+    Agent,
+    Alerts,
+    Bot,
+    Document,
+    Outbox,
+    Retention,
+    Secret,
+    Shutdown,
+    Turns,
+    Web,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "Agent", "Alerts", "Bot", "Config", "Outbox", "Retention", "Secret", "Shutdown", "Turns", "Web",
+    "default_data_dir", "load",
+]  # fmt: skip
+
+DEFAULT_FILE: Final = "buoy.toml"
+_ROWS: Final = {row.path: row for row in SETTINGS}
+_KIND: Final = re.compile(r"echo|openai|command:\s*\S.*|python:[\w.]+:[\w.]+", re.DOTALL)
+
+
+class Config(Document, frozen=True, kw_only=True):
+    """All settings, valid; ``data_dir`` is absolute. Nothing has been created."""
+
+    file: Path | None = None
+    """The file they came from, if any."""
+    warnings: tuple[str, ...] = ()
+    """One line each, for the log."""
+
+
+def load(path: Path | None, environ: Mapping[str, str], *, bots: bool = True) -> Config:
+    """Read and check everything.
+
+    ``path`` None: `BUOY_CONFIG`, else `./buoy.toml` if it is there, else no file.
+    ``bots`` False is for commands that need none (`status`, `outbox` ...): bots are neither read nor checked.
+
+    Raises:
+        ConfigError: one line that names the setting and the remedy. Only the files named have been read.
+    """
+    env = {name: value.strip() for name, value in environ.items() if value.strip()}
+    file, document = _read(path, env)
+    reader = _Reader(env, file.parent if file else Path.cwd())
+    if bots:
+        document["bots"] = reader.bots(document.get("bots", []))
+    else:
+        document.pop("bots", None)
+    reader.rest(document)
+    try:
+        checked = msgspec.convert(document, Document, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error)) from None
+    _check(checked)
+    if file and reader.inline_secret and _open_to_all(file):
+        reader.warn_open(file)
+    values = {name: getattr(checked, name) for name in checked.__struct_fields__}
+    return Config(**values, file=file, warnings=tuple(reader.warnings))
+
+
+def default_data_dir(environ: Mapping[str, str], system: str = sys.platform) -> Path:
+    """Give the user's data folder for Buoy on this kind of system (a `sys.platform`)."""
+    home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+    if system == "win32":
+        return Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "buoy"
+    if system == "darwin":
+        return home / "Library" / "Application Support" / "buoy"
+    return Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "buoy"
+
+
+# --- reading ------------------------------------------------------------------------------------------------
+
+
+def _read(path: Path | None, env: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]:
+    """Find the file that applies, if any, and parse it."""
+    named = path or (Path(env["BUOY_CONFIG"]) if "BUOY_CONFIG" in env else None)
+    file = Path.cwd() / (named or Path(DEFAULT_FILE)).expanduser()
+    if named is None and not file.exists():
+        return None, {}
+    try:
+        return file, tomllib.loads(file.read_bytes().decode())
+    except OSError as error:
+        raise ConfigError(
+            f"settings file {file} (BUOY_CONFIG): {error.strerror}; name one that can be read"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(
+            f"settings file {file}: not TOML: {' '.join(str(error).split())}; correct it"
+        ) from None
+
+
+@dataclass
+class _Reader:
+    """Merges the environment into the parsed file."""
+
+    env: Mapping[str, str]
+    folder: Path
+    warnings: list[str] = field(default_factory=list)
+    inline_secret: bool = False
+
+    def rest(self, document: dict[str, Any]) -> None:
+        """Everything but the bots."""
+        env = self.env
+        folder = document.get("data_dir")
+        if "BUOY_DATA_DIR" in env:
+            document["data_dir"] = Path.cwd() / Path(env["BUOY_DATA_DIR"]).expanduser()
+        elif folder is None:
+            document["data_dir"] = Path.cwd() / default_data_dir(env)
+        elif isinstance(folder, str) and folder:
+            document["data_dir"] = self.folder / Path(folder).expanduser()
+        if "BUOY_LISTEN" in env:
+            _table(document, "web")["listen"] = env["BUOY_LISTEN"]
+        if "BUOY_SHUTDOWN_S" in env:
+            _table(document, "shutdown")["deadline_s"] = _number(env["BUOY_SHUTDOWN_S"])
+        if "BUOY_ALERTS" in env:
+            _table(document, "alerts")["urls"] = _split(env["BUOY_ALERTS"])
+        longest = _table(document, "turns").get("timeout_s")
+        for bot in document.get("bots", ()):
+            if longest is not None:
+                bot["agent"].setdefault("timeout_s", longest)
+
+    def bots(self, tables: Any) -> list[dict[str, Any]]:
+        """Every bot, the environment's values filled in."""
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise ConfigError(
+                "bots: not a list of tables; write each bot under a heading [[bots]], with two brackets"
+            )
+        if len(tables) < 2:
+            return [self._bot(dict(tables[0]) if tables else {}, "bots[0]", alone=True)]
+        if "QQ_APP_ID" in self.env or "QQBOT_APP_ID" in self.env:
+            self.warnings.append(
+                f"QQ_APP_ID is not used: the settings file lists {len(tables)} bots, each with its own"
+            )
+        return [self._bot(dict(table), f"bots[{n}]", alone=False) for n, table in enumerate(tables)]
+
+    def _bot(self, bot: dict[str, Any], at: str, *, alone: bool) -> dict[str, Any]:
+        env, agent = self.env, _table(bot, "agent", at)
+        if alone:
+            for name in ("QQBOT_APP_ID", "QQ_APP_ID"):
+                if name in env:
+                    bot["app_id"] = env[name]
+        self._secret(bot, "client_secret", at, ("QQ_", "QQBOT_") if alone else (), wins=True)
+        for table, key, name, wins in (
+            (bot, "api_base", "QQ_API_BASE", alone),
+            (bot, "token_url", "QQ_TOKEN_URL", alone),
+            (bot, "transport", "QQ_TRANSPORT", alone),
+            (agent, "kind", "BUOY_AGENT", alone),
+            (agent, "model", "BUOY_MODEL", alone),
+            (agent, "base_url", "OPENAI_BASE_URL", False),
+        ):
+            if name in env and (wins or key not in table):
+                table[key] = env[name]
+        self._secret(agent, "api_key", f"{at}.agent", ("OPENAI_",), wins=False)
+
+        bot["api_base"] = _addresses(bot.get("api_base", ",".join(wire.API_HOSTS)), f"{at}.api_base")
+        bot["token_url"] = (
+            _addresses(bot["token_url"], f"{at}.token_url")
+            if "token_url" in bot
+            else _token_urls(bot["api_base"])
+        )
+        bot["intents"] = _intents(bot.get("intents", DEFAULT_INTENTS), f"{at}.intents")
+        if bot.get("transport") == "webhook":
+            raise _wrong(f"{at}.transport", "webhook does not exist yet")
+        kind = agent.get("kind", "echo")
+        if kind == "hermes":
+            raise _wrong(f"{at}.agent.kind", "hermes does not exist yet")
+        if isinstance(kind, str) and not _KIND.fullmatch(kind):
+            raise _wrong(f"{at}.agent.kind", f"{kind[:80]!r} is no agent")
+        return bot
+
+    def _secret(
+        self, table: dict[str, Any], key: str, at: str, prefixes: Iterable[str], *, wins: bool
+    ) -> None:
+        """Put a secret into its table, from the file named for it or not; ``wins``: the environment does."""
+        inside: list[tuple[str, Any]] = [
+            ("text", table.pop(key, None)),
+            ("file", table.pop(f"{key}_file", None)),
+        ]
+        outside: list[tuple[str, Any]] = []
+        for prefix in prefixes:
+            name = prefix + key.upper()
+            outside += [("text", self.env.get(name)), ("file", self.env.get(f"{name}_FILE"))]
+        self.inline_secret |= inside[0][1] is not None
+        for how, value in outside + inside if wins else inside + outside:
+            if value is None:
+                continue
+            table[key] = value if how == "text" else self._from_file(value, f"{at}.{key}_file")
+            return
+
+    def _from_file(self, name: Any, at: str) -> str:
+        """Read a secret from the file named for it."""
+        if not isinstance(name, str):
+            raise _wrong(at, "not a text")
+        file = self.folder / Path(name).expanduser()
+        try:
+            secret = file.read_bytes().decode().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            cause = error.strerror if isinstance(error, OSError) else "not a text file"
+            raise _wrong(at, f"{file}: {cause}") from None
+        if not secret:
+            raise _wrong(at, f"{file} is empty")
+        if _open_to_all(file):
+            self.warn_open(file)
+        return secret
+
+    def warn_open(self, file: Path) -> None:
+        """Say that a file with a secret is not private."""
+        self.warnings.append(
+            f"{file} holds a secret that every user of this machine can read: chmod 600 {file}"
+        )
+
+
+def _open_to_all(file: Path) -> bool:
+    return os.name == "posix" and bool(file.stat().st_mode & stat.S_IROTH)
+
+
+def _table(parent: dict[str, Any], key: str, at: str = "") -> dict[str, Any]:
+    """Give a sub-table that may be written to, making it where it is missing."""
+    path = f"{at}.{key}" if at else key
+    table = parent.get(key, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: not a table; write its keys under a heading [{_key(path)}]")
+    parent[key] = table = dict(table)
+    return table
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _number(text: str) -> float | str:
+    """Read a number; anything else stays as it is, for the check to refuse it by name."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _addresses(value: Any, at: str) -> list[str]:
+    """Split and check a fail-over list of API addresses."""
+    if not isinstance(value, str):
+        raise _wrong(at, "not a text")
+    addresses = [address.rstrip("/") for address in _split(value)]
+    if not addresses:
+        raise _wrong(at, "empty")
+    for address in addresses:
+        try:
+            parts = urlsplit(address)
+            host, _ = parts.hostname, parts.port  # reading the port checks it
+        except ValueError:
+            raise _wrong(at, f"{address!r} is not an address") from None
+        if parts.scheme not in {"http", "https"} or not host or re.search(r"[\s?#@]", address):
+            raise _wrong(at, f"{address!r} is not an address")
+        if parts.scheme == "http" and not _is_loopback(host):
+            raise _wrong(at, f"{address!r} has no TLS, which is for this machine (127.0.0.1) only")
+    return list(dict.fromkeys(addresses))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _token_urls(api_base: Iterable[str]) -> list[str]:
+    """Derive where tokens come from (protocol.md 2.1); a host that is not the platform's serves both."""
+    hosts: list[str] = []
+    for base in api_base:
+        ours = (urlsplit(base).hostname or "").endswith(wire.PLATFORM_DOMAIN)
+        hosts += wire.TOKEN_HOSTS if ours else [base]
+    return [host + wire.TOKEN_PATH for host in dict.fromkeys(hosts)]
+
+
+def _intents(value: Any, at: str) -> Any:
+    """Turn a list of names into the number; a number stays."""
+    if not isinstance(value, list):
+        return value
+    total = 0
+    for name in value:
+        if name not in wire.Intent.__members__:
+            raise _wrong(at, f"{name!r} is none of {', '.join(wire.Intent.__members__)}")
+        total |= wire.Intent[name]
+    return int(total)
+
+
+# --- checking -----------------------------------------------------------------------------------------------
+
+
+def _decode(kind: type, value: Any) -> Any:
+    """Make the two types that msgspec does not know (it adds the path to the error)."""
+    if isinstance(value, Path) and kind is Path:
+        return value
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("not a text" if value else "empty")
+    return kind(value.strip())
+
+
+def _check(document: Document) -> None:
+    """Check what spans several keys."""
+    seen: set[str] = set()
+    for n, bot in enumerate(document.bots):
+        if bot.app_id in seen:
+            raise _wrong(f"bots[{n}].app_id", f"{bot.app_id} is there twice; one [[bots]] table a bot")
+        seen.add(bot.app_id)
+        if bot.shard[0] >= bot.shard[1]:
+            raise _wrong(f"bots[{n}].shard", f"{list(bot.shard)} is no shard")
+    listen = document.web.listen
+    _, colon, port = listen.rpartition(":")
+    if listen != "off" and not (colon and port.isascii() and port.isdigit() and int(port) < 1 << 16):
+        raise _wrong("web.listen", f"{listen!r} is not an address to listen on")
+    if document.retention.keys_days < document.retention.bodies_days:
+        raise _wrong("retention.keys_days", "shorter than retention.bodies_days")
+
+
+def _key(at: str) -> str:
+    """Give the path without its indices."""
+    return re.sub(r"\[\d+\]", "", at)
+
+
+def _wrong(at: str, cause: str) -> ConfigError:
+    """One line about the setting at this path, indices included."""
+    row = _ROWS[_key(at)]
+    return ConfigError(f"{f'{at} ({row.env})' if row.env else at}: {cause}; write {row.write}")
+
+
+def _explain(text: str) -> ConfigError:
+    """Turn msgspec's message into ours."""
+    cause, _, path = text.partition(" - at `$")
+    at = re.sub(r"(\[\d+\])+$", "", path[:-1]).lstrip(".")
+    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", cause, re.DOTALL):
+        return _unknown(path[:-1].lstrip("."), unknown[1])
+    if missing := re.fullmatch(r"Object missing required field `(.*)`", cause):
+        at = f"{path[:-1].lstrip('.')}.{missing[1]}"
+        row = _ROWS[_key(at)]
+        return ConfigError(f"{at} ({row.env}): missing; set one of the two to {row.write}")
+    cause = cause.replace("`", "").replace("array", "list").replace("object", "table").replace("str", "text")
+    cause = cause[:1].lower() + cause[1:]
+    if _key(at) in _ROWS:
+        return _wrong(at, cause)
+    return ConfigError(f"{at}: {cause}; write its keys under a heading [{_key(at)}]")
+
+
+def _unknown(at: str, key: str) -> ConfigError:
+    """One line about a key that does not exist, with the one that was perhaps meant."""
+    prefix = f"{_key(at)}." if at else ""
+    known = {row.path.removeprefix(prefix).split(".")[0] for row in SETTINGS if row.path.startswith(prefix)}
+    near = difflib.get_close_matches(key, sorted(known), 1)
+    remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"
+    return ConfigError(f"{f'{at}.' if at else ''}{key[:80]}: no such setting; {remedy}")

@@ -1,0 +1,125 @@
+"""Where each session stands: its cursor, the identifies spent on it, and the gaps it left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from buoy.errors import StoreError
+from buoy.letters import Cursor
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from buoy.letters import Arrival
+
+
+class Gap(NamedTuple):
+    """Events after ``stored`` of ``session`` between two times may be lost for good."""
+
+    id: int
+    bot: str
+    shard: int
+    session: str
+    stored: int
+    from_at: float
+    to_at: float
+    cause: str
+
+
+def open_session(db: sqlite3.Connection, bot: str, shard: int, session: str, seq: int, now: float) -> None:
+    """Replace the cursor of a shard by a new session, at the sequence of its READY; its IDENTIFY was worth it."""
+    db.execute(
+        "INSERT INTO cursor VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (bot, shard) DO UPDATE SET session = excluded.session, "
+        "stored = excluded.stored, updated_at = excluded.updated_at, ready_at = excluded.ready_at",
+        (bot, shard, session, seq, now, now),
+    )
+    db.execute(
+        "UPDATE identify SET ready_at = ? WHERE id = (SELECT max(id) FROM identify WHERE bot = ? AND shard = ?)",
+        (now, bot, shard),
+    )
+
+
+def advance(db: sqlite3.Connection, arrival: Arrival) -> bool:
+    """Move the cursor to an arrival's sequence: forward, of its own session only; False: it did not move.
+
+    Raises:
+        StoreError: the sequence before it is not stored; this one must not be either, or the cursor would pass over
+            a hole and RESUME would never bring what is missing.
+    """
+    changed = db.execute(
+        "UPDATE cursor SET stored = ?1, updated_at = ?2 "
+        "WHERE bot = ?3 AND shard = ?4 AND session = ?5 AND stored < ?1 AND stored >= ?6",
+        (arrival.seq, arrival.received_at, arrival.bot, arrival.shard, arrival.session, arrival.after),
+    )
+    if changed.rowcount == 1:
+        return True
+    known = cursor(db, arrival.bot, arrival.shard)
+    if known is not None and known.session == arrival.session and known.stored < arrival.after:
+        raise StoreError(f"not stored: sequence {arrival.after} of this session is missing; RESUME will bring both")
+    return False
+
+
+def cursor(db: sqlite3.Connection, bot: str, shard: int) -> Cursor | None:
+    """Read the session that a shard may resume."""
+    found = db.execute(
+        "SELECT session, stored, updated_at, ready_at FROM cursor WHERE bot = ? AND shard = ?", (bot, shard)
+    ).fetchone()
+    return None if found is None else Cursor(*found)
+
+
+def drop_session(db: sqlite3.Connection, bot: str, shard: int) -> None:
+    """Forget a session that the platform no longer knows."""
+    db.execute("DELETE FROM cursor WHERE bot = ? AND shard = ?", (bot, shard))
+
+
+def record_identify(db: sqlite3.Connection, bot: str, shard: int, now: float) -> int:
+    """Count an IDENTIFY against the budget, before it leaves."""
+    row = db.execute("INSERT INTO identify (bot, shard, at) VALUES (?, ?, ?)", (bot, shard, now)).lastrowid
+    assert row is not None
+    return row
+
+
+def identifies_since(db: sqlite3.Connection, bot: str, since: float) -> int:
+    """Count a bot's identifies at ``since`` or later, all shards together."""
+    count: int = db.execute(
+        "SELECT count(*) FROM identify WHERE bot = ? AND at >= ?", (bot, since)
+    ).fetchone()[0]
+    return count
+
+
+def unready(db: sqlite3.Connection, bot: str, shard: int, since: float) -> list[float]:
+    """List when identifies left, at ``since`` or later, that no READY and no gap came after; oldest first."""
+    rows = db.execute(
+        "SELECT at FROM identify WHERE bot = ?1 AND at >= ?3 AND shard = ?2 "
+        "AND id > coalesce((SELECT max(id) FROM identify WHERE bot = ?1 AND shard = ?2 AND ready_at IS NOT NULL), 0) "
+        "AND at > coalesce((SELECT max(to_at) FROM gap WHERE bot = ?1 AND shard = ?2), 0) ORDER BY at",
+        (bot, shard, since),
+    )
+    return [at for (at,) in rows]
+
+
+def record_gap(
+    db: sqlite3.Connection,
+    bot: str,
+    shard: int,
+    session: str,
+    stored: int,
+    from_at: float,
+    to_at: float,
+    cause: str,
+) -> int:
+    """Record a span in which events may have been lost."""
+    row = db.execute(
+        "INSERT INTO gap (bot, shard, session, stored, from_at, to_at, cause) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (bot, shard, session, stored, from_at, to_at, cause),
+    ).lastrowid
+    assert row is not None
+    return row
+
+
+def gaps(db: sqlite3.Connection, bot: str | None = None, limit: int = 50) -> list[Gap]:
+    """List gaps, newest first."""
+    rows = db.execute(
+        "SELECT * FROM gap WHERE ?1 IS NULL OR bot = ?1 ORDER BY id DESC LIMIT ?2", (bot, limit)
+    )
+    return [Gap(*row) for row in rows]

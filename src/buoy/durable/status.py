@@ -1,0 +1,39 @@
+"""What the store tells about queues and gaps: counts by state and the age of the oldest. Reading jobs for status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from buoy.durable import inbox, outbox
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+def inbox_depth(db: sqlite3.Connection, now: float) -> dict[str, Any]:
+    """Count turns by state; ``oldest_s`` is the age of the oldest that has not ended."""
+    (oldest,) = db.execute(
+        "SELECT min(received_at) FROM inbox WHERE state IN ('waiting', 'running') AND bypass = 0"
+    ).fetchone()
+    return {"states": inbox.counts(db), "oldest_s": _age(oldest, now)}
+
+
+def outbox_depth(db: sqlite3.Connection, now: float) -> dict[str, Any]:
+    """Count letters by state; ``oldest_s`` is the age of the oldest that waits to be sent, ``held`` counts by reason."""
+    reasons = db.execute(
+        "SELECT reason, count(*) FROM outbox WHERE state = 'held' GROUP BY reason"
+    ).fetchall()
+    return {
+        "states": outbox.counts(db),
+        "oldest_s": _age(outbox.oldest_queued(db), now),
+        "held_reasons": dict(reasons),
+    }
+
+
+def gaps(db: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
+    """List the newest gaps as plain data."""
+    return [gap._asdict() for gap in inbox.gaps(db, limit=limit)]
+
+
+def _age(at: float | None, now: float) -> float | None:
+    return None if at is None else round(max(0.0, now - at), 1)

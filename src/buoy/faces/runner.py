@@ -1,0 +1,66 @@
+"""`buoy run` and `buoy console`: the process around the gateway: loop, log, locks, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from buoy.agents import build
+from buoy.config import Config
+from buoy.faces import wiring
+from buoy.platforms.console import Console
+
+
+def log_to_stderr() -> None:
+    """One readable line per transition on a terminal, one JSON line elsewhere; standard output stays free."""
+    shared: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+        structlog.processors.format_exc_info,
+    ]
+    is_terminal = sys.stderr.isatty()
+    last: Any = structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer(ensure_ascii=False)
+    structlog.configure(
+        processors=[*(shared[:2] if is_terminal else shared), last],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def on_loop(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Run on uvloop where it is installed (the `speed` extra), else on asyncio's own loop."""
+    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    with suppress(ImportError):
+        from uvloop import new_event_loop  # noqa: PLC0415
+
+        factory = new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(main())
+
+
+def run(config: Config, environ: Mapping[str, str]) -> int:
+    """Serve the configured bots until a signal."""
+    log_to_stderr()
+    answers = wiring.agents(config)
+    with wiring.sockets_locked(config):
+        return on_loop(lambda: wiring.serve(config, lambda: wiring.platforms(config, environ), answers))
+
+
+def console(config: Config, environ: Mapping[str, str]) -> int:
+    """Serve one terminal until its input ends."""
+    log_to_stderr()
+    agent = build(environ.get("BUOY_AGENT", "echo"), {})
+
+    async def main() -> int:
+        ended = asyncio.Event()
+        line = Console(on_end=ended.set)
+        return await wiring.serve(config, lambda: [line], {line.bot: agent}, until=ended)
+
+    return on_loop(main)

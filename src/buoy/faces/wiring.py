@@ -1,0 +1,162 @@
+"""Puts the parts together: settings in, a running gateway out, and its orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import structlog
+
+from buoy.agents import build
+from buoy.chat import Agent
+from buoy.config import Config
+from buoy.durable import meta
+from buoy.durable.lock import lock_machine
+from buoy.durable.store import Store
+from buoy.errors import EXIT_OK
+from buoy.faces.control import Control
+from buoy.gateway.app import App
+from buoy.gateway.platform import Platform
+from buoy.gateway.sender import Holding
+from buoy.gateway.watch import Watch
+from buoy.gateway.worker import Turns
+from buoy.platforms.qq.platform import QQ, Account
+
+log = structlog.get_logger("buoy")
+
+AppHook = Callable[[App], None]
+
+
+def platforms(config: Config, environ: Mapping[str, str]) -> list[Platform]:
+    """One QQ platform for each configured bot."""
+    return [
+        QQ(
+            Account(
+                bot.app_id,
+                bot.client_secret.reveal(),
+                bot.api_base,
+                bot.token_url,
+                bot.intents,
+                bot.shard,
+                frozenset(bot.proactive),
+                repeat_unsure=bot.proactive_unsure == "repeat",
+                names_bot=len(config.bots) > 1,
+            ),
+            environ=environ,
+        )
+        for bot in config.bots
+    ]
+
+
+def agents(config: Config) -> dict[str, Agent]:
+    """The agent of each bot."""
+    return {bot.app_id: build(bot.agent.kind, bot.agent.settings()) for bot in config.bots}
+
+
+def assemble(config: Config, store: Store, lines: Sequence[Platform], answers: Mapping[str, Agent]) -> App:
+    """An application from settings and parts; nothing runs yet."""
+    return App(
+        store,
+        lines,
+        answers,
+        turns=Turns(config.turns.timeout_s, config.turns.parallel, config.turns.attempts),
+        holding=Holding(config.outbox.hold_days, config.outbox.hold_per_conversation),
+        bodies_days=config.retention.bodies_days,
+        keys_days=config.retention.keys_days,
+    )
+
+
+@contextmanager
+def sockets_locked(config: Config) -> Iterator[None]:
+    """Hold the machine's lock of each (API host, AppID), so that two sockets never fight over one bot.
+
+    Raises:
+        BusyError: another process has one of them.
+    """
+    with ExitStack() as stack:
+        for bot in config.bots:
+            busy = f"bot {bot.app_id} is connected by another process of this machine ({{holder}}); stop it first"
+            lock = lock_machine(f"{bot.api_base[0]} {bot.app_id}", busy)
+            stack.callback(lock.release)
+        yield
+
+
+async def serve(
+    config: Config,
+    lines: Callable[[], Sequence[Platform]],
+    answers: Mapping[str, Agent],
+    *,
+    until: asyncio.Event | None = None,
+    on_start: AppHook | None = None,
+) -> int:
+    """Run until a signal, or until ``until`` is set; returns the exit code. ``lines`` is called inside the loop.
+
+    Raises:
+        StoreError, BusyError: the store cannot be opened; nothing was started.
+    """
+    ended = until or asyncio.Event()
+    watch = Watch(ended.set, deadline_s=config.shutdown.deadline_s)
+    store = Store.open(config.data_dir, now=time.time())
+    watch.start()
+    try:
+        app = assemble(config, store, lines(), answers)
+        control = Control(config.data_dir, handlers(app))
+        await control.start()
+        app.start()
+        if on_start is not None:
+            on_start(app)
+        log.info("started", bots=list(app.platforms), data=str(config.data_dir), pid=os.getpid())
+        app.lost.add_done_callback(lambda _: ended.set())
+        await ended.wait()
+        watch.begin_shutdown()
+        log.info("stopping", deadline_s=config.shutdown.deadline_s)
+        await control.stop()
+        lost = app.lost.result() if app.lost.done() else None
+        if lost is None:
+            await store.write(meta.set, "last", app.health() | {"running": False})
+        await app.stop(deadline_s=watch.remaining_s)
+    finally:
+        watch.stop()
+    if lost is not None:
+        log.error("store lost", error=str(lost))
+        return lost.exit_code
+    log.info("stopped")
+    return EXIT_OK
+
+
+def handlers(app: App) -> dict[str, Any]:
+    """What the control socket may be asked."""
+
+    async def send(asked: dict[str, Any]) -> dict[str, Any]:
+        receipt = await app.send(str(asked["target"]), str(asked["text"]), key=asked.get("name"), origin="cli")
+        return {
+            "id": receipt.id, "key": receipt.key, "state": receipt.state.value, "position": receipt.position,
+            "reason": receipt.reason,
+        }  # fmt: skip
+
+    async def status(asked: dict[str, Any]) -> dict[str, Any]:
+        del asked
+        return app.health()
+
+    async def act(asked: dict[str, Any]) -> dict[str, Any]:
+        verbs = {
+            "retry_letter": app.retry_letter,
+            "drop_letter": app.drop_letter,
+            "retry_event": app.retry_event,
+            "drop_event": app.drop_event,
+        }
+        return {"done": await verbs[str(asked["do"])](int(asked["row"]))}
+
+    return {
+        "send": send,
+        "status": status,
+        "retry_letter": act,
+        "drop_letter": act,
+        "retry_event": act,
+        "drop_event": act,
+    }
+

@@ -1,0 +1,1 @@
+"""Neutral: inbox -> agent -> outbox -> platform, supervised. Knows no chat platform by name."""

@@ -1,0 +1,162 @@
+"""Buoy as one object: takes an open store, platforms and agents; starts, answers, stops within its deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from buoy.chat import Agent, Reply, Target
+from buoy.durable import inbox, meta, outbox, retention
+from buoy.durable.store import Store
+from buoy.errors import ConfigError, StoreLostError
+from buoy.gateway.health import snapshot
+from buoy.gateway.intake import Door
+from buoy.gateway.platform import Platform
+from buoy.gateway.sender import Holding, Receipt, Sender
+from buoy.gateway.supervisor import Supervisor
+from buoy.gateway.worker import Turns, Worker
+
+SWEEP_S = 60.0
+FINISH_SHARE = 0.4  # of the shutdown deadline: what runs may finish
+CANCEL_SHARE = 0.2  # what was cancelled may put things back
+
+log = structlog.get_logger("buoy.app")
+
+
+class App:
+    """One Buoy. Several bots live in it, isolated but for the store and the process."""
+
+    def __init__(
+        self,
+        store: Store,
+        platforms: Sequence[Platform],
+        agents: Mapping[str, Agent],
+        *,
+        wall: Callable[[], float] = time.time,
+        turns: Turns | None = None,
+        holding: Holding | None = None,
+        bodies_days: float = 30.0,
+        keys_days: float = 90.0,
+    ) -> None:
+        self.store = store
+        self.platforms = {platform.bot: platform for platform in platforms}
+        self.agents = dict(agents)
+        self.wall = wall
+        self.started_at = wall()
+        self.supervisor = Supervisor()
+        self.sender = Sender(store, self.supervisor, self.platforms, wall=wall, holding=holding)
+        self.worker = Worker(
+            store, self.supervisor, self.platforms, self.agents, self.sender, wall=wall, turns=turns
+        )
+        self.door = Door(store, self.worker, self.sender, wall=wall)
+        self.lost: asyncio.Future[StoreLostError] = asyncio.get_running_loop().create_future()
+        self._retention = (bodies_days * 86400, keys_days * 86400)
+        store.on_lost = self._on_lost
+
+    def _on_lost(self, error: StoreLostError) -> None:
+        if not self.lost.done():
+            self.lost.set_result(error)
+
+    def start(self) -> None:
+        """Take up what is in the store and run everything under the supervisor."""
+        self.sender.start()
+        self.worker.start()
+        for bot, platform in self.platforms.items():
+            for name, service in platform.services(self.door).items():
+                self.supervisor.keep(f"{platform.name}:{bot}:{name}", service)
+        self.supervisor.keep("housekeeping", self._housekeeping)
+
+    async def _housekeeping(self) -> None:
+        """Once a minute: end what was held too long, prune what is old, note that we were alive."""
+        while True:
+            await self.store.write(meta.set, "alive_at", self.wall())
+            await self.sender.sweep()
+            await self.store.write(retention.prune, self.wall(), *self._retention)
+            await asyncio.sleep(SWEEP_S)
+
+    def resolve(self, target: Target) -> Target:
+        """Name the bot of a target that leaves it open.
+
+        Raises:
+            ConfigError: no such bot, or several and none named.
+        """
+        bots = [bot for bot, platform in self.platforms.items() if platform.name == target.platform]
+        if target.bot is None and len(bots) == 1:
+            return Target(target.platform, target.scene, target.id, bots[0])
+        if target.bot in bots:
+            return target
+        if not bots:
+            raise ConfigError(f"no bot on platform {target.platform!r} is configured; targets here begin with qq:")
+        raise ConfigError(f"target {target} names no bot of this Buoy; append one of: {', '.join('@' + b for b in bots)}")
+
+    async def send(
+        self, target: Target | str, reply: Reply | str, *, key: str | None = None, origin: str = "send"
+    ) -> Receipt:
+        """Queue one message and return within 100 ms with what is known; see :meth:`Sender.send`.
+
+        Raises:
+            ConfigError: the target or the text is not usable.
+            NotStoredError: not committed in time; nothing will be sent.
+        """
+        where = self.resolve(Target.parse(target) if isinstance(target, str) else target)
+        what = Reply(reply) if isinstance(reply, str) else reply
+        if not what.text.strip():
+            raise ConfigError("the text is empty; QQ takes no empty message")
+        self.platforms[where.bot or ""].check(where)
+        return await self.sender.send(where, what, key=key, origin=origin)
+
+    async def retry_letter(self, number: int) -> bool:
+        """A person wants a dead, unsure or held letter tried again."""
+        letter = await self.store.write(outbox.retry_dead, number, self.wall())
+        if letter is None:
+            return False
+        self.sender.revive(letter)
+        return True
+
+    async def drop_letter(self, number: int) -> bool:
+        """A person gives a letter up that is not under way."""
+        return await self.store.write(outbox.drop, number, "dropped by a person", self.wall())
+
+    async def retry_event(self, number: int) -> bool:
+        """A person wants a dead turn run again."""
+        event = await self.store.write(inbox.retry_dead, number, self.wall())
+        if event is None:
+            return False
+        self.worker.revive(event)
+        return True
+
+    async def drop_event(self, number: int) -> bool:
+        """A person gives a turn up that does not run."""
+        return await self.store.write(inbox.drop, number, self.wall())
+
+    def health(self) -> dict[str, Any]:
+        """The snapshot as plain data; see :mod:`buoy.gateway.health`."""
+        return snapshot(self)
+
+    async def stop(self, *, deadline_s: float) -> None:
+        """Stop within the deadline: finish what can be, give back the rest, close the store.
+
+        Order: nothing new starts; platforms let go; what runs gets a share of the time; what is left is cancelled,
+        its runs given back; the store is flushed and closed. Nothing is lost whichever step the time runs out in.
+        """
+        started = time.monotonic()
+        self.worker.stop()
+        self.sender.stop()
+        closing = [asyncio.ensure_future(platform.close()) for platform in self.platforms.values()]
+        while (self.worker.active or self.sender.active) and time.monotonic() - started < deadline_s * FINISH_SHARE:
+            await asyncio.sleep(0.01)
+        self.worker.cancel()
+        await self.supervisor.stop(timeout_s=deadline_s * CANCEL_SHARE)
+        _, late = await asyncio.wait(closing, timeout=deadline_s * CANCEL_SHARE) if closing else (set(), set())
+        for task in late:
+            task.cancel()
+        endings = [agent.close() for agent in self.agents.values()]
+        endings += [platform.release() for platform in self.platforms.values()]
+        _, late = await asyncio.wait([asyncio.ensure_future(end) for end in endings], timeout=deadline_s * CANCEL_SHARE)
+        for task in late:
+            task.cancel()
+        await self.store.close(max(0.1, deadline_s - (time.monotonic() - started)))

@@ -1,0 +1,81 @@
+"""The door through which platforms store what they receive; behind it stand the store, the worker and the sender."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+
+from buoy.durable import inbox
+from buoy.durable.store import Store
+from buoy.gateway.sender import Sender
+from buoy.gateway.worker import Worker
+from buoy.letters import Arrival, Cursor
+
+log = structlog.get_logger("buoy.intake")
+
+
+class Door:
+    """Satisfies :class:`buoy.letters.Intake`."""
+
+    def __init__(self, store: Store, worker: Worker, sender: Sender, *, wall: Callable[[], float]) -> None:
+        self._store = store
+        self._worker = worker
+        self._sender = sender
+        self._wall = wall
+        self.counts = {"frames": 0, "duplicates": 0, "refused": 0}
+
+    def put(self, arrival: Arrival, *, opens_session: bool = False) -> asyncio.Future[inbox.Put]:
+        """Store one frame; where its lane is idle the turn is claimed by the same row."""
+        is_mine = self._worker.reserve(arrival)
+        boot = self._store.boot if is_mine else None
+        job = self._store.write(_put, arrival, boot, opens_session)
+        job.add_done_callback(partial(self._committed, arrival, is_mine))
+        return job
+
+    def _committed(self, arrival: Arrival, is_mine: bool, job: asyncio.Future[inbox.Put]) -> None:  # noqa: FBT001
+        put = None if job.cancelled() or job.exception() is not None else job.result()
+        if put is None:
+            self.counts["refused"] += 1
+        elif put.fresh:
+            self.counts["frames"] += 1
+        else:
+            self.counts["duplicates"] += 1
+        row = put.id if put is not None and put.fresh else None
+        if row is not None and arrival.lane is not None and arrival.anchor is not None:
+            self._sender.contact((arrival.bot, arrival.lane))
+        self._worker.stored(arrival, row, is_mine=is_mine)
+
+    def cursor(self, bot: str, shard: int) -> Cursor | None:
+        """The session to resume, if any."""
+        return self._store.read(inbox.cursor, bot, shard)
+
+    def record_identify(self, bot: str, shard: int) -> asyncio.Future[int]:
+        """Commit that an IDENTIFY is about to leave."""
+        return self._store.write(inbox.record_identify, bot, shard, self._wall())
+
+    def identifies(self, bot: str, since: float) -> int:
+        """How many identifies of all shards were committed since then."""
+        return self._store.read(inbox.identifies_since, bot, since)
+
+    def unready(self, bot: str, shard: int, since: float) -> tuple[float, ...]:
+        """When the identifies left that no READY and no gap came after."""
+        return tuple(self._store.read(inbox.unready, bot, shard, since))
+
+    def record_gap(self, bot: str, shard: int, *, session: str, stored: int, cause: str) -> asyncio.Future[int]:
+        """From the cursor's last move until now, events may be lost for good."""
+        cursor = self.cursor(bot, shard)
+        now = self._wall()
+        since = cursor.updated_at if cursor is not None and cursor.session == session else now
+        log.error("gap", bot=bot, shard=shard, session=session, stored=stored, cause=cause, seconds=round(now - since, 1))
+        return self._store.write(inbox.record_gap, bot, shard, session, stored, since, now, cause)
+
+
+def _put(db: sqlite3.Connection, arrival: Arrival, boot: int | None, opens_session: bool) -> inbox.Put:  # noqa: FBT001
+    """One transaction: the row, and the session's cursor."""
+    if opens_session and arrival.seq is not None:
+        inbox.open_session(db, arrival.bot, arrival.shard, arrival.session, arrival.seq, arrival.received_at)
+    return inbox.put(db, arrival, boot)

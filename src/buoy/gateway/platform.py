@@ -1,0 +1,66 @@
+"""What the gateway asks of a chat platform. QQ and the console satisfy it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from buoy.chat import Message, Reply, Target
+from buoy.letters import Anchor, Event, Failed, Intake, Letter, Outcome, Plan
+
+
+class Platform(Protocol):
+    """One bot on one platform."""
+
+    @property
+    def name(self) -> str:
+        """The first part of its targets, e.g. ``qq``."""
+
+    @property
+    def bot(self) -> str:
+        """The account, as rows name it."""
+
+    def services(self, intake: Intake) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """The long-running tasks by name. The supervisor runs them and restarts whatever ends."""
+
+    def read(self, event: Event) -> Message | None:
+        """Translate a stored row for the agent; None when it holds nothing to answer. May raise ValueError."""
+
+    def compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
+        """Letter bodies for a turn's replies, in order, within sizes and budgets where possible."""
+
+    def body(self, reply: Reply) -> bytes:
+        """The letter body of one message that answers nothing. Raises ConfigError for what cannot be one letter."""
+
+    def text_of(self, body: bytes) -> str:
+        """The text of a letter body, for histories and lists."""
+
+    def check(self, target: Target) -> None:
+        """Refuse a target that the platform cannot know. Raises ConfigError."""
+
+    def merge(self, bodies: Sequence[bytes]) -> list[bytes]:
+        """Join held letters' bodies into as few as fit."""
+
+    def reword(self, letter: Letter, failed: Failed) -> list[bytes]:
+        """Other bodies for content that was refused; empty when there is nothing left to try."""
+
+    def plan(self, letter: Letter, anchors: Sequence[Anchor], now: float) -> Plan:
+        """What to do with a letter now. ``anchors`` newest first, none older than :meth:`alive_since`."""
+
+    def alive_since(self, lane: str, now: float) -> float:
+        """The oldest event time that an anchor may still have."""
+
+    async def deliver(self, letter: Letter) -> Outcome:
+        """One attempt. Raises nothing of the platform's."""
+
+    def learn(self, letter: Letter, outcome: Outcome) -> None:
+        """Take notice of what an outcome says about the conversation."""
+
+    def health(self) -> dict[str, Any]:
+        """Plain data for status: phase, since, cause ..."""
+
+    async def close(self) -> None:
+        """Stop receiving; what is being delivered may finish. Bounded."""
+
+    async def release(self) -> None:
+        """Let go of everything; bounded."""

@@ -1,0 +1,563 @@
+"""Delivers letters: each conversation in order, all of them in parallel, from the store and through nothing else.
+
+A letter is committed before its request leaves, with the anchor and sequence it will carry; what came of it is
+committed after. No path here looks at a connection's state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import structlog
+
+from buoy.chat import Reply, Target
+from buoy.durable import backoff, outbox
+from buoy.durable.inbox import anchors as anchors_of
+from buoy.durable.lanes import Key, Lanes
+from buoy.durable.store import Store
+from buoy.errors import NotStoredError, StoreError, StoreLostError
+from buoy.gateway.pace import Pace
+from buoy.gateway.platform import Platform
+from buoy.gateway.supervisor import Supervisor
+from buoy.letters import (
+    Anchor,
+    Cause,
+    End,
+    Event,
+    Failed,
+    Hold,
+    Letter,
+    LetterState,
+    Outcome,
+    Proactive,
+    Repeat,
+    Sent,
+    Use,
+    Wait,
+)
+
+PARALLEL = 100  # requests under way at once, per process
+REPLANS = 4  # an anchor may be used up between plan and commit; after that the letter waits a moment
+SEND_PATIENCE_S = 0.1  # `send()` answers within this, whatever happens
+STORE_RETRY_S = 1.0
+
+log = structlog.get_logger("buoy.sender")
+
+HELD_CAUSES = frozenset({Cause.PROACTIVE, Cause.OPERATOR})
+DEAD_CAUSES = frozenset({Cause.TARGET, Cause.BUG})
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What `send()` knows when it returns."""
+
+    id: int
+    key: str
+    state: LetterState
+    position: int
+    """Letters of the same conversation ahead of it; 0 when it is its turn or it has left."""
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """A `send()` under way: its caller waits for ``settled``, or has given up."""
+
+    settled: asyncio.Future[Letter]
+    is_given_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """How long undeliverable letters are kept."""
+
+    days: float = 7.0
+    per_lane: int = 20
+
+
+class Batch:
+    """The letters of one turn, on their way into the transaction that ends the turn."""
+
+    def __init__(self, sender: Sender, event: Event, bodies: Sequence[bytes], first: int, use: Use | None) -> None:
+        self._sender = sender
+        self._event = event
+        self._lane = (event.bot, event.lane)
+        self._bodies = bodies
+        self._first = first
+        self._use = use
+
+    def write(self, db: sqlite3.Connection, now: float) -> list[Letter]:
+        """Queue the letters; the first one is claimed at once where its lane was idle. Runs inside the commit."""
+        event, letters = self._event, []
+        for n, body in enumerate(self._bodies, self._first):
+            key = f"{event.key}/{n}"
+            draft = Letter(0, key, event.bot, event.lane, body, LetterState.QUEUED, now, event=event.id)
+            letters.append(outbox.put(db, draft).letter)
+        if self._use is not None and letters[0].state is LetterState.QUEUED:
+            letters[0] = self._sender.bind(db, letters[0], self._use, now) or letters[0]
+        return letters
+
+    def committed(self, letters: Sequence[Letter]) -> None:
+        """The transaction is on disk: deliver."""
+        self._sender.accept(self._lane, letters, is_mine=self._use is not None)
+
+    def failed(self) -> None:
+        """The transaction was not stored; nothing of it happened."""
+        self._sender.withdraw(self._lane, len(self._bodies), is_mine=self._use is not None)
+
+
+class Sender:
+    """Owns the outbox while the process lives."""
+
+    def __init__(
+        self,
+        store: Store,
+        supervisor: Supervisor,
+        platforms: Mapping[str, Platform],
+        *,
+        wall: Callable[[], float],
+        holding: Holding | None = None,
+        parallel: int = PARALLEL,
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._store = store
+        self._supervisor = supervisor
+        self._platforms = platforms
+        self._wall = wall
+        self._holding = holding or Holding()
+        self._parallel = parallel
+        self._draw = draw
+        self._lanes: Lanes[Letter] = Lanes(self._load)
+        self._paces = {bot: Pace() for bot in platforms}
+        self._held: set[Key] = set()
+        self._tried_anew: set[int] = set()
+        self._active = 0
+        self._is_stopping = False
+        self._settled: dict[int, asyncio.Future[Letter]] = {}
+        self._alarm: asyncio.TimerHandle | None = None
+        self.counts = {"sent": 0, "held": 0, "unsure": 0, "dead": 0, "attempts": 0}
+
+    # --- letters come in ----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Take up what an earlier process left, and deliver."""
+        for bot, lane, first, last in self._store.read(outbox.heads):
+            self._lanes.hydrate((bot, lane), first, last)
+        self._held = set(self._store.read(outbox.lanes_with_held))
+        self.pump()
+
+    def batch(self, event: Event, bodies: Sequence[bytes], *, first: int = 1) -> Batch:
+        """Prepare the letters of a turn that ends now; the caller commits them together with the turn."""
+        lane = (event.bot, event.lane)
+        use = self._immediate(event, bodies[0]) if bodies else None
+        if use is not None and not self._lanes.offer(lane):
+            use = None
+        elif use is not None:
+            self._active += 1
+        elif bodies:
+            self._lanes.announce(lane)
+        for _ in bodies[1:]:
+            self._lanes.announce(lane)
+        return Batch(self, event, bodies, first, use)
+
+    def _immediate(self, event: Event, body: bytes) -> Use | None:
+        """The anchor with which a turn's first letter can leave at once, in the transaction that queues it."""
+        if self._is_stopping or self._active >= self._parallel or event.anchor is None:
+            return None
+        now = self._wall()
+        if self._paces[event.bot].failures or self._paces[event.bot].admit(now) is not None:
+            return None
+        own = Anchor(event.id, event.anchor, event.event_at, event.uses, open=True)
+        draft = Letter(0, "", event.bot, event.lane, body, LetterState.QUEUED, now, event=event.id)
+        plan = self._platforms[event.bot].plan(draft, [own], now)
+        return plan if isinstance(plan, Use) else None
+
+    def accept(self, lane: Key, letters: Sequence[Letter], *, is_mine: bool) -> None:
+        """Announced letters of one lane were committed. ``is_mine``: lane and place are taken for the first one."""
+        for n, letter in enumerate(letters):
+            claimed = is_mine and n == 0
+            if not claimed and letter.state is not LetterState.QUEUED:
+                self._lanes.failed(lane, claimed=False)  # its key was known: it has a life of its own already
+            else:
+                self._lanes.stored(lane, letter.id, letter, claimed)
+        if is_mine and letters[0].frozen:
+            self._supervisor.start(self._attempt(lane, letters[0]))
+        elif is_mine:
+            self._postpone(lane, letters[0], self._wall())
+        self.pump()
+
+    def revive(self, letter: Letter) -> None:
+        """A person wants a letter tried again; its row is queued."""
+        self._lanes.add((letter.bot, letter.lane), letter.id, letter)
+        self.pump()
+
+    def withdraw(self, lane: Key, count: int, *, is_mine: bool) -> None:
+        """Announced letters were not committed."""
+        for n in range(count):
+            self._lanes.failed(lane, claimed=is_mine and n == 0)
+        if is_mine:
+            self._active -= 1
+        self.pump()
+
+    async def send(self, target: Target, reply: Reply, *, key: str | None = None, origin: str = "send") -> Receipt:
+        """Queue one message and say what is known after 100 ms at most.
+
+        Returns:
+            ``sent`` or, from then on, whatever state the letter is in; ``queued`` means committed.
+        Raises:
+            NotStoredError: it could not be committed in time; it will not be delivered.
+        Repeatable:
+            With the same ``key``: the same letter, whatever its state.
+        """
+        bot = target.bot or ""
+        lane = (bot, target.lane)
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + SEND_PATIENCE_S
+        name = f"send/{key or uuid.uuid4().hex}"
+        body = self._platforms[bot].body(reply)
+        draft = Letter(0, name, bot, target.lane, body, LetterState.QUEUED, self._wall(), origin=origin)
+        wanted = _Wanted(loop.create_future())
+        self._lanes.announce(lane)
+        job = self._store.write(outbox.put, draft)
+        job.add_done_callback(partial(self._put_ended, lane, wanted))
+        try:
+            async with asyncio.timeout_at(ends_at):
+                letter, is_fresh = await asyncio.shield(job)
+        except TimeoutError:
+            wanted.is_given_up = True
+            if self._store.withdraw(job):
+                self._lanes.failed(lane, claimed=False)
+            raise NotStoredError("not stored: the disk did not take it in time; nothing will be sent, try again") from None
+        except StoreError as error:
+            raise NotStoredError(f"not stored: {error}; nothing will be sent") from error
+        if not is_fresh:
+            return self._receipt(letter)
+        try:
+            async with asyncio.timeout_at(ends_at):
+                letter = await wanted.settled
+        except TimeoutError:
+            letter = self._store.read(outbox.get, letter.id) or letter
+        finally:
+            self._settled.pop(letter.id, None)
+        return self._receipt(letter)
+
+    def _put_ended(self, lane: Key, wanted: _Wanted, job: asyncio.Future[outbox.Put]) -> None:
+        """The commit of a `send()` ended, perhaps after its caller was told "not stored": make that true then."""
+        if job.cancelled():
+            return
+        put = None if job.exception() is not None else job.result()
+        if put is None or not put.fresh or wanted.is_given_up:
+            self._lanes.failed(lane, claimed=False)
+            if put is not None and put.fresh:
+                self._later(outbox.drop, put.letter.id, "stored after its caller was told that it was not", self._wall())
+        else:
+            self._settled[put.letter.id] = wanted.settled
+            self._lanes.stored(lane, put.letter.id, put.letter, claimed=False)
+        self.pump()
+
+    def _receipt(self, letter: Letter) -> Receipt:
+        position = self._store.read(outbox.position, letter.id) if letter.settled_at is None else 0
+        return Receipt(letter.id, letter.key, letter.state, position, letter.reason)
+
+    def contact(self, lane: Key) -> None:
+        """Somebody wrote in this conversation: what was held for it goes out first, merged into one."""
+        if lane in self._held and not self._is_stopping:
+            self._held.discard(lane)
+            self._supervisor.start(self._release_held(lane))
+
+    async def _release_held(self, lane: Key) -> None:
+        self._lanes.announce(lane)
+        try:
+            letters = await self._store.write(_merge_held, lane, self._platforms[lane[0]].merge, self._wall())
+        except StoreError:
+            self._held.add(lane)  # the next contact tries again
+            letters = []
+        for _ in letters[1:]:
+            self._lanes.announce(lane)
+        for letter in letters:
+            self._lanes.stored(lane, letter.id, letter, claimed=False)
+        if not letters:
+            self._lanes.failed(lane, claimed=False)
+        self.pump()
+
+    # --- letters go out -----------------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Start a delivery for every lane whose head may go, as far as there is room."""
+        while not self._is_stopping and self._active < self._parallel:
+            taken = self._lanes.take(self._wall())
+            if taken is None:
+                break
+            self._active += 1
+            self._supervisor.start(self._serve(taken[0], taken[2]))
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        """Be called again when the next sleeping lane wakes."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        due = self._lanes.next_due()
+        if due is not None and not self._is_stopping:
+            delay = max(0.0, due - self._wall())
+            self._alarm = asyncio.get_running_loop().call_later(delay, self.pump)
+
+    def bind(self, db: sqlite3.Connection, letter: Letter, use: Use, now: float) -> Letter | None:
+        """Bind a letter to an anchor inside a transaction; None when the anchor has no reply left."""
+        seq = outbox.attempt(db, letter.id, use.anchor.row, use.anchor.id, use.limit, self._store.boot, now)
+        if seq is None:
+            return None
+        return replace(
+            letter,
+            state=LetterState.CLAIMED,
+            anchor_row=use.anchor.row,
+            anchor=use.anchor.id,
+            seq=seq,
+            attempts=letter.attempts + 1,
+            attempted_at=now,
+        )
+
+    async def _serve(self, lane: Key, letter: Letter) -> None:
+        """Decide about the head of a lane and carry it out."""
+        pace = self._paces[letter.bot]
+        if (until := pace.admit(self._wall())) is not None:
+            self._postpone(lane, letter, until)
+            return
+        try:
+            ready = await self._prepare(lane, letter)
+        except StoreError as error:
+            log.warning("letter not committed", letter=letter.id, error=str(error))
+            self._postpone(lane, letter, self._wall() + STORE_RETRY_S)
+            ready = None
+        except BaseException:
+            pace.abandoned()
+            raise
+        if ready is None:
+            pace.abandoned()
+            return
+        await self._attempt(lane, ready)
+
+    async def _prepare(self, lane: Key, letter: Letter) -> Letter | None:
+        """Bring a letter to the point where its request may leave; None when it may not."""
+        for _ in range(REPLANS):
+            now = self._wall()
+            if now - letter.created_at > self._holding.days * 86400:
+                self._end(lane, letter, LetterState.DEAD, f"not deliverable for {self._holding.days:g} days: {letter.reason}")
+                return None
+            plan = self._platforms[letter.bot].plan(letter, self._anchors(letter, now), now)
+            match plan:
+                case Use():
+                    bound = await self._store.write(self.bind, letter, plan, now)
+                    if bound is not None:
+                        return bound
+                case Repeat():
+                    await self._store.write(outbox.repeat, letter.id, self._store.boot, now)
+                    return replace(letter, state=LetterState.CLAIMED, attempts=letter.attempts + 1, attempted_at=now)
+                case Proactive():
+                    await self._store.write(outbox.attempt_proactive, letter.id, self._store.boot, now)
+                    return replace(
+                        letter,
+                        state=LetterState.CLAIMED,
+                        anchor=None,
+                        anchor_row=None,
+                        seq=None,
+                        attempts=letter.attempts + 1,
+                        attempted_at=now,
+                    )
+                case Wait(until, _):
+                    self._postpone(lane, letter, until)
+                    return None
+                case Hold(reason):
+                    self._hold(lane, letter, reason)
+                    return None
+                case End(state, reason):
+                    self._end(lane, letter, state, reason)
+                    return None
+        self._postpone(lane, letter, self._wall() + STORE_RETRY_S)
+        return None
+
+    def _anchors(self, letter: Letter, now: float) -> list[Anchor]:
+        since = self._platforms[letter.bot].alive_since(letter.lane, now)
+        return self._store.read(anchors_of, letter.bot, letter.lane, since)
+
+    async def _attempt(self, lane: Key, letter: Letter) -> None:
+        """Deliver a letter whose attempt is committed, and act on the outcome."""
+        pace = self._paces[letter.bot]
+        self.counts["attempts"] += 1
+        try:
+            outcome = await self._platforms[letter.bot].deliver(letter)
+        except BaseException:
+            pace.abandoned()  # stopping, or a bug: either way the letter stays claimed and is repeated after the restart
+            raise
+        now = self._wall()
+        if pace.learn(outcome, now):
+            self._lanes.wake()
+        self._platforms[letter.bot].learn(letter, outcome)
+        if isinstance(outcome, Sent):
+            self._end(lane, letter, LetterState.SENT, outcome.note, remote_id=outcome.remote_id)
+        else:
+            await self._failed(lane, letter, outcome, now)
+
+    async def _failed(self, lane: Key, letter: Letter, failed: Failed, now: float) -> None:
+        """Decide what a failed attempt means for the letter."""
+        log.info("attempt failed", letter=letter.id, cause=failed.cause.value, reason=failed.reason, code=failed.code)
+        if failed.cause in DEAD_CAUSES:
+            self._end(lane, letter, LetterState.DEAD, failed.reason, failed=failed)
+        elif failed.cause in HELD_CAUSES:
+            self._hold(lane, letter, failed.reason, failed=failed)
+        elif failed.cause is Cause.CONTENT:
+            await self._reworded(lane, letter, failed, now)
+        elif failed.cause is Cause.ANCHOR:
+            self._later(outbox.unbind, letter.id, failed.reason, now)
+            freed = replace(letter, state=LetterState.QUEUED, anchor=None, anchor_row=None, seq=None, reason=failed.reason)
+            self._postpone(lane, freed, now)
+        else:
+            delay = self._draw(*backoff.letter(letter.attempts, failed.retry_after_s))
+            state = LetterState.CLAIMED if failed.unsure else LetterState.QUEUED
+            self._later(outbox.retry, letter.id, now + delay, failed.reason, failed.unsure, now)
+            self._postpone(lane, replace(letter, state=state, reason=failed.reason), now + delay)
+
+    async def _reworded(self, lane: Key, letter: Letter, failed: Failed, now: float) -> None:
+        """Content was refused: try another wording, once; what it has too much of follows as letters of its own."""
+        is_new = letter.id not in self._tried_anew
+        bodies = self._platforms[letter.bot].reword(letter, failed) if is_new else []
+        if not bodies:
+            self._end(lane, letter, LetterState.DEAD, failed.reason, failed=failed)
+            return
+        for _ in bodies[1:]:
+            self._lanes.announce(lane)
+        try:
+            letters = await self._store.write(_reword, letter, bodies, failed.reason, now)
+        except StoreError:
+            for _ in bodies[1:]:
+                self._lanes.failed(lane, claimed=False)
+            self._postpone(lane, replace(letter, state=LetterState.QUEUED), now + STORE_RETRY_S)
+            return
+        self._tried_anew.add(letter.id)
+        for more in letters[1:]:
+            self._lanes.stored(lane, more.id, more, claimed=False)
+        self._postpone(lane, letters[0], now)
+
+    # --- what became of it ---------------------------------------------------------------------------------------
+
+    def _end(
+        self,
+        lane: Key,
+        letter: Letter,
+        state: LetterState,
+        reason: str,
+        *,
+        remote_id: str | None = None,
+        failed: Failed | None = None,
+    ) -> None:
+        """Settle for good. The commit may lag behind: a crash before it repeats with the same sequence."""
+        now = self._wall()
+        self.counts[state.value] += 1
+        code, trace = (failed.code, failed.trace_id) if failed else (0, "")
+        latency_ms = None if letter.attempted_at is None else round((now - letter.attempted_at) * 1000, 1)
+        self._later(outbox.settle, letter.id, state, reason, remote_id, code, trace, latency_ms, now)
+        if state is not LetterState.SENT:
+            log.warning("letter ended", letter=letter.id, state=state.value, reason=reason)
+        waiter = self._settled.get(letter.id)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(replace(letter, state=state, reason=reason, remote_id=remote_id, settled_at=now))
+        self._free(lane)
+
+    def _hold(self, lane: Key, letter: Letter, reason: str, failed: Failed | None = None) -> None:
+        """Keep it for the next contact; later letters of the lane go on."""
+        now = self._wall()
+        self.counts["held"] += 1
+        log.warning("letter held", letter=letter.id, reason=reason)
+        self._held.add(lane)
+        self._later(outbox.hold, letter.id, reason, now)
+        waiter = self._settled.get(letter.id)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(replace(letter, state=LetterState.HELD, reason=reason))
+        self._free(lane)
+
+    def _postpone(self, lane: Key, letter: Letter, until: float) -> None:
+        """It stays the head of its lane and is looked at again at ``until``."""
+        self._active -= 1
+        self._lanes.requeue(lane, letter, until)
+        self.pump()
+
+    def _free(self, lane: Key) -> None:
+        self._active -= 1
+        self._lanes.release(lane)
+        self.pump()
+
+    def _later(self, job: Callable[..., Any], *args: Any) -> None:
+        """Commit without waiting, again and again while the disk refuses; a crash before that repeats the letter."""
+        self._store.write(job, *args).add_done_callback(partial(self._committed, job, args))
+
+    def _committed(self, job: Callable[..., Any], args: tuple[Any, ...], done: asyncio.Future[Any]) -> None:
+        if done.cancelled() or (error := done.exception()) is None:
+            return
+        log.warning("outcome not committed", job=getattr(job, "__name__", ""), error=str(error))
+        if isinstance(error, StoreError) and not isinstance(error, StoreLostError) and not self._is_stopping:
+            asyncio.get_running_loop().call_later(STORE_RETRY_S, self._later, job, *args)
+
+    # --- housekeeping --------------------------------------------------------------------------------------------
+
+    async def sweep(self) -> None:
+        """End letters that were held too long or are too many."""
+        await self._store.write(
+            outbox.expire_held, self._holding.days * 86400, self._holding.per_lane, self._wall()
+        )
+
+    @property
+    def active(self) -> int:
+        """Requests under way or being prepared."""
+        return self._active
+
+    def health(self) -> dict[str, Any]:
+        """Plain data for status."""
+        now = self._wall()
+        paces = {
+            bot: {"paused_s": max(0.0, round(pace.until - now, 1)), "failures": pace.failures, "reason": pace.reason}
+            for bot, pace in self._paces.items()
+        }
+        return {"active": self._active, "lanes": len(self._lanes), "pace": paces, **self.counts}
+
+    def stop(self) -> None:
+        """Start nothing new; what is under way may finish."""
+        self._is_stopping = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    def _load(self, lane: Key, after: int, limit: int) -> list[Letter]:
+        return self._store.read(outbox.page, lane[0], lane[1], after, limit)
+
+
+def _merge_held(
+    db: sqlite3.Connection, lane: Key, merge: Callable[[Sequence[bytes]], list[bytes]], now: float
+) -> list[Letter]:
+    """Turn a lane's held letters into new ones at its end; the old ones name where their text went."""
+    held = outbox.held(db, *lane)
+    carriers = [
+        outbox.put(db, Letter(0, f"held/{held[0].key}/{n}", *lane, body, LetterState.QUEUED, now, origin="held")).letter
+        for n, body in enumerate(merge([letter.body for letter in held]) if held else [], 1)
+    ]
+    if carriers:
+        outbox.merge(db, [letter.id for letter in held], carriers[0].id, now)
+    return carriers
+
+
+def _reword(
+    db: sqlite3.Connection, letter: Letter, bodies: Sequence[bytes], reason: str, now: float
+) -> list[Letter]:
+    """Give a refused letter another body; further bodies become letters of their own."""
+    outbox.reword(db, letter.id, bodies[0], reason, now)
+    first = outbox.get(db, letter.id)
+    assert first is not None
+    more = (
+        replace(first, id=0, key=f"{letter.key}~{n}", body=body, created_at=now) for n, body in enumerate(bodies[1:], 2)
+    )
+    return [first, *(outbox.put(db, one).letter for one in more)]

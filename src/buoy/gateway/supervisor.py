@@ -1,0 +1,90 @@
+"""Keeps long-running tasks running: whatever ended, for whatever reason, starts again, with backoff, for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+BACKOFF_S = (0.1, 1.0, 2.0, 5.0)  # behaviour S2: back within 5 s
+STABLE_S = 60.0
+
+log = structlog.get_logger("buoy.supervisor")
+
+
+@dataclass(slots=True)
+class Child:
+    """What is known about one task."""
+
+    name: str
+    restarts: int = 0
+    failures: int = 0
+    """In a row, without a stable minute between them."""
+    last_end: str = ""
+    started_at: float = 0.0
+
+
+class Supervisor:
+    """Runs named services for ever and short jobs to their end; owns every task that it starts."""
+
+    def __init__(self) -> None:
+        self.children: dict[str, Child] = {}
+        self.job_failures = 0
+        self._services: set[asyncio.Task[None]] = set()
+        self._jobs: set[asyncio.Task[None]] = set()
+
+    def keep(self, name: str, service: Callable[[], Awaitable[None]]) -> None:
+        """Run a service under this name until :meth:`stop`."""
+        child = self.children.setdefault(name, Child(name))
+        task = asyncio.get_running_loop().create_task(self._keep(child, service), name=name)
+        self._services.add(task)
+        task.add_done_callback(self._services.discard)
+
+    async def _keep(self, child: Child, service: Callable[[], Awaitable[None]]) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            child.started_at = loop.time()
+            try:
+                await service()
+                child.last_end = "returned"
+            except asyncio.CancelledError:
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise
+                child.last_end = "cancelled from inside"  # not by us: a service must not end that way either
+            except Exception as error:  # noqa: BLE001  whatever it was, the service starts again and the log says why
+                child.last_end = f"{type(error).__name__}: {error}"
+                log.exception("service failed", service=child.name)
+            child.restarts += 1
+            child.failures = 1 if loop.time() - child.started_at >= STABLE_S else child.failures + 1
+            pause = BACKOFF_S[min(child.failures, len(BACKOFF_S)) - 1]
+            log.warning("service restarts", service=child.name, ended=child.last_end, restarts=child.restarts, in_s=pause)
+            await asyncio.sleep(pause)
+
+    def start(self, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a job to its end. A job that raises is a bug: it is logged and counted, never lost."""
+        task = asyncio.get_running_loop().create_task(job)
+        self._jobs.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._jobs.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.job_failures += 1
+            log.error("job failed", exc_info=error)
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs run now."""
+        return len(self._jobs)
+
+    async def stop(self, *, timeout_s: float) -> None:
+        """Cancel everything and wait for it, no longer than told."""
+        tasks = [*self._services, *self._jobs]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout_s)

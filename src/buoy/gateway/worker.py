@@ -1,0 +1,394 @@
+"""Runs turns: each conversation in order, others in parallel, bounded; what a turn answers is queued as it ends.
+
+A run is charged, in a committed row, before the agent starts. The end of a turn and its letters are one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from buoy.chat import Agent, Exchange, Message, Reply, as_reply, collect
+from buoy.durable import backoff, inbox, outbox
+from buoy.durable.lanes import Key, Lanes
+from buoy.durable.store import Store
+from buoy.errors import StoreError
+from buoy.gateway.platform import Platform
+from buoy.gateway.sender import Batch, Sender
+from buoy.gateway.supervisor import Supervisor
+from buoy.letters import Arrival, Event
+
+STORE_RETRY_S = 1.0
+STOPPED = "stopped by the user"
+
+log = structlog.get_logger("buoy.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """How turns run. ``attempts`` counts failed runs, and unclean ends while alone."""
+
+    timeout_s: float = 600.0
+    parallel: int = 64
+    attempts: int = 5
+
+
+@dataclass(slots=True)
+class Running:
+    """One turn under way."""
+
+    event: Event
+    task: asyncio.Task[None] | None = None
+    is_stopped_by_user: bool = False
+
+
+class Worker:
+    """Owns the inbox's turns while the process lives."""
+
+    def __init__(
+        self,
+        store: Store,
+        supervisor: Supervisor,
+        platforms: Mapping[str, Platform],
+        agents: Mapping[str, Agent],
+        sender: Sender,
+        *,
+        wall: Callable[[], float],
+        turns: Turns | None = None,
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._store = store
+        self._supervisor = supervisor
+        self._platforms = platforms
+        self._agents = agents
+        self._sender = sender
+        self._wall = wall
+        self._turns = turns or Turns()
+        self._draw = draw
+        self._lanes: Lanes[Event] = Lanes(self._load)
+        self._running: dict[int, Running] = {}
+        self._places = 0
+        self._is_alone = False
+        self._waiting_alone: list[tuple[Key, Event]] = []
+        self._is_stopping = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self.counts = {"turns": 0, "done": 0, "failed": 0, "dead": 0, "stopped": 0}
+
+    # --- messages come in ---------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Take up what an earlier process left, and run."""
+        for bot, lane, first, last in self._store.read(inbox.heads):
+            self._lanes.hydrate((bot, lane), first, last)
+        for event in self._store.read(inbox.urgent):
+            self._supervisor.start(self._stop_turn((event.bot, event.lane), event))
+        self.pump()
+
+    def revive(self, event: Event) -> None:
+        """A person wants a dead turn run again; its row waits."""
+        self._lanes.add((event.bot, event.lane), event.id, event)
+        self.pump()
+
+    def reserve(self, arrival: Arrival) -> bool:
+        """Say whether this arrival may be stored as already claimed: its lane is idle and there is a place."""
+        if not arrival.turn or arrival.lane is None or arrival.bypass:
+            return False
+        lane = (arrival.bot, arrival.lane)
+        is_free = not (self._is_stopping or self._is_alone or self._waiting_alone)
+        if not is_free or self._places >= self._turns.parallel:
+            self._lanes.announce(lane)
+            return False
+        if self._lanes.offer(lane):
+            self._places += 1
+            return True
+        return False
+
+    def stored(self, arrival: Arrival, row: int | None, *, is_mine: bool) -> None:
+        """The commit of an arrival ended. ``row`` is None when it failed or was a duplicate."""
+        if arrival.lane is None or not arrival.turn:
+            return
+        lane = (arrival.bot, arrival.lane)
+        if row is None:
+            if not arrival.bypass:
+                self._lanes.failed(lane, is_mine)
+            if is_mine:
+                self._places -= 1
+            self.pump()
+            return
+        event = inbox.event_of(arrival, row) if is_mine else replace(inbox.event_of(arrival, row), attempts=0)
+        if arrival.bypass:
+            self._supervisor.start(self._stop_turn(lane, event))
+        else:
+            self._lanes.stored(lane, row, event, is_mine)
+            if is_mine:
+                self._launch(lane, event)
+            else:
+                self.pump()
+
+    async def _stop_turn(self, lane: Key, stop: Event) -> None:
+        """`/stop`: end the conversation's running turn now. Needs no place and no lane."""
+        for running in list(self._running.values()):
+            if (running.event.bot, running.event.lane) == lane and running.task is not None:
+                running.is_stopped_by_user = True
+                running.task.cancel()
+        try:
+            await self._store.write(inbox.finish, stop.id, self._wall(), "stopped the running turn")
+        except StoreError as error:
+            log.warning("stop not committed", error=str(error))
+
+    # --- turns run ----------------------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Start a turn for every lane whose head may run, as far as there is room."""
+        while not self._is_stopping and not self._is_alone and self._places < self._turns.parallel:
+            if self._waiting_alone:
+                if self._places:
+                    break
+                lane, event = self._waiting_alone.pop(0)
+                self._is_alone = True
+                self._places += 1
+                self._supervisor.start(self._claim(lane, event))
+                break
+            taken = self._lanes.take(self._wall())
+            if taken is None:
+                break
+            lane, _, event = taken
+            if inbox.needs_alone(event):
+                self._waiting_alone.append((lane, event))
+                continue
+            self._places += 1
+            self._supervisor.start(self._claim(lane, event))
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        due = self._lanes.next_due()
+        if due is not None and not self._is_stopping:
+            self._alarm = asyncio.get_running_loop().call_later(max(0.0, due - self._wall()), self.pump)
+
+    async def _claim(self, lane: Key, event: Event) -> None:
+        """Charge the run in a committed row, then run."""
+        try:
+            claimed = await self._store.write(inbox.claim, event.id, self._store.boot, self._is_alone, self._wall())
+        except StoreError as error:
+            log.warning("turn not claimed", event=event.id, error=str(error))
+            self._lanes.requeue(lane, event, self._wall() + STORE_RETRY_S)
+            self._leave()
+            return
+        if claimed is None:  # a person dropped it meanwhile
+            self._lanes.release(lane)
+            self._leave()
+            return
+        self._launch(lane, claimed)
+
+    def _launch(self, lane: Key, event: Event) -> None:
+        running = self._running[event.id] = Running(event)
+        self.counts["turns"] += 1
+        running.task = self._supervisor.start(self._run(lane, running))
+
+    async def _run(self, lane: Key, running: Running) -> None:
+        """One turn from claim to end. Whatever happens, the row says so and the lane goes on."""
+        event = running.event
+        agent = self._agents[event.bot]
+        timeout_s = agent.timeout_s or self._turns.timeout_s
+        queued = 0
+        try:
+            message = self._message(event, agent)
+            if message is None:
+                await self._finish(event, [], reason="nothing in it to answer")
+            else:
+                async with asyncio.timeout(timeout_s):
+                    if agent.can_continue:
+                        queued, replies = await self._continue(event, agent, message)
+                    else:
+                        replies = await collect(agent, message)
+                await self._finish(event, replies, first=len(message.delivered) + queued + 1)
+            self.counts["done"] += 1
+        except asyncio.CancelledError:
+            if not running.is_stopped_by_user:
+                await self._give_back(event)
+                raise
+            self.counts["stopped"] += 1
+            await self._commit(inbox.finish, event.id, self._wall(), STOPPED)
+        except TimeoutError:
+            await self._bury(event, f"the agent did not answer within {timeout_s:g} s")
+        except TypeError as error:
+            await self._bury(event, str(error))
+        except Exception as error:  # noqa: BLE001  an agent may raise anything; the reason goes into the row
+            await self._failed(lane, event, f"{type(error).__name__}: {error}"[:500])
+            return
+        finally:
+            del self._running[event.id]
+        self._lanes.release(lane)
+        self._leave()
+
+    def _leave(self) -> None:
+        """Give the place back."""
+        self._places -= 1
+        self._is_alone = False
+        self.pump()
+
+    def _message(self, event: Event, agent: Agent) -> Message | None:
+        """What the agent gets: the translated row, with what earlier runs and turns left."""
+        platform = self._platforms[event.bot]
+        message = platform.read(event)
+        if message is None:
+            return None
+        changes: dict[str, Any] = {}
+        if agent.can_continue and event.attempts > 1:
+            letters = self._store.read(outbox.of_event, event.id)
+            changes["delivered"] = tuple(platform.text_of(letter.body) for letter in letters)
+        if agent.history_turns:
+            changes["history"] = self._history(event, agent.history_turns)
+        return replace(message, **changes) if changes else message
+
+    def _history(self, event: Event, turns: int) -> tuple[Exchange, ...]:
+        platform = self._platforms[event.bot]
+        past = []
+        for frame, kind, bodies in self._store.read(inbox.history, event.bot, event.lane, event.id, turns):
+            message = platform.read(replace(event, frame=frame, type=kind))
+            if message is not None:
+                past.append(Exchange(message.text, "\n\n".join(platform.text_of(body) for body in bodies)))
+        return tuple(past)
+
+    async def _continue(self, event: Event, agent: Agent, message: Message) -> tuple[int, list[Reply]]:
+        """An agent that can continue: each part is committed as it comes; the last one ends the turn."""
+        last: Reply | None = None
+        queued = 0
+        answer = agent.answer(message)
+        if not isinstance(answer, AsyncGenerator):
+            raise TypeError(f"agent {agent.name!r} says that it can continue, but it is no async generator")
+        async with aclosing(answer) as parts:
+            async for part in parts:
+                reply = as_reply(part)
+                if not reply.text.strip():
+                    continue
+                if last is not None:
+                    batch = self._sender.batch(event, self._compose(event, [last]), first=len(message.delivered) + queued + 1)
+                    queued += await self._queue(batch, None)
+                last = reply
+        return queued, [last] if last is not None else []
+
+    def _compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
+        return self._platforms[event.bot].compose(event, replies) if replies else []
+
+    async def _finish(self, event: Event, replies: Sequence[Reply], *, first: int = 1, reason: str = "") -> None:
+        """End the turn and queue its letters, in one transaction. A full disk is waited for: nothing is lost."""
+        bodies = self._compose(event, replies)
+        while True:
+            batch = self._sender.batch(event, bodies, first=first)
+            try:
+                await self._queue(batch, (event.id, reason))
+            except StoreError as error:
+                log.warning("turn not committed", event=event.id, error=str(error))
+                await asyncio.sleep(STORE_RETRY_S)
+            else:
+                return
+
+    async def _queue(self, batch: Batch, end: tuple[int, str] | None) -> int:
+        """Commit letters, with the end of their turn where it has come; count them."""
+        job = self._store.write(_end_turn, batch, end, self._wall())
+        try:
+            letters = await asyncio.shield(job)
+        except asyncio.CancelledError:
+            if self._store.withdraw(job):
+                batch.failed()
+            else:
+                job.add_done_callback(lambda done: _late(batch, done))
+            raise
+        except BaseException:
+            batch.failed()
+            raise
+        batch.committed(letters)
+        return len(letters)
+
+    async def _failed(self, lane: Key, event: Event, reason: str) -> None:
+        """A run raised: again later, up to the limit, while the lane waits."""
+        self.counts["failed"] += 1
+        log.warning("turn failed", event=event.id, attempt=event.attempts, reason=reason)
+        if event.failures + 1 >= self._turns.attempts:
+            await self._bury(event, f"failed {event.failures + 1} times, last: {reason}")
+            self._lanes.release(lane)
+        else:
+            now = self._wall()
+            until = now + self._draw(*backoff.turn(event.failures + 1))
+            await self._commit(inbox.again, event.id, reason, now, until)
+            self._lanes.requeue(lane, replace(event, failures=event.failures + 1), until)
+        self._leave()
+
+    async def _bury(self, event: Event, reason: str) -> None:
+        self.counts["dead"] += 1
+        log.error("turn is dead", event=event.id, reason=reason)
+        await self._commit(inbox.bury, event.id, reason, self._wall())
+
+    async def _give_back(self, event: Event) -> None:
+        """An orderly stop: the run does not count. Bounded by the stop itself; failing, it counts as unclean."""
+        job = self._store.write(inbox.give_back, event.id)
+        try:
+            await asyncio.shield(job)
+        except StoreError as error:
+            log.warning("turn not given back", event=event.id, error=str(error))
+
+    async def _commit(self, job: Callable[..., Any], *args: Any) -> None:
+        """Commit, again and again while the disk refuses."""
+        while True:
+            try:
+                await self._store.write(job, *args)
+            except StoreError as error:
+                log.warning("turn's end not committed", error=str(error))
+                await asyncio.sleep(STORE_RETRY_S)
+            else:
+                return
+
+    # --- housekeeping --------------------------------------------------------------------------------------------
+
+    @property
+    def active(self) -> int:
+        """Turns under way."""
+        return len(self._running)
+
+    def health(self) -> dict[str, Any]:
+        """Plain data for status."""
+        oldest = min((running.event.received_at for running in self._running.values()), default=None)
+        age = None if oldest is None else round(self._wall() - oldest, 1)
+        return {"active": self.active, "lanes": len(self._lanes), "oldest_running_s": age, **self.counts}
+
+    def stop(self) -> None:
+        """Start nothing new; what runs may finish."""
+        self._is_stopping = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    def cancel(self) -> None:
+        """Interrupt what runs; the runs are given back."""
+        for running in self._running.values():
+            if running.task is not None:
+                running.task.cancel()
+
+    def _load(self, lane: Key, after: int, limit: int) -> list[Event]:
+        return self._store.read(inbox.page, lane[0], lane[1], after, limit)
+
+
+def _end_turn(db: sqlite3.Connection, batch: Batch, end: tuple[int, str] | None, now: float) -> list[Any]:
+    """The transaction at the heart of Buoy: "turn done" and its letters, or neither."""
+    letters = batch.write(db, now)
+    if end is not None:
+        inbox.finish(db, end[0], now, end[1])
+    return letters
+
+
+def _late(batch: Batch, job: asyncio.Future[list[Any]]) -> None:
+    """The turn was cancelled while its end was being committed: what was committed still goes out."""
+    if job.cancelled() or job.exception() is not None:
+        batch.failed()
+    else:
+        batch.committed(job.result())

@@ -1,0 +1,1 @@
+"""QQ: the protocol's machines driven over the transport."""

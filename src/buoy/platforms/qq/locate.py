@@ -1,0 +1,159 @@
+"""Where QQ's gateway is: token, look-up with host fail-over, and a cached URL within two look-ups a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from buoy.protocol import codes, rest, wire
+from buoy.protocol.limits import (
+    GATEWAY_LOOKUP_BURST,
+    GATEWAY_LOOKUPS_A_MINUTE,
+    GATEWAY_URL_LIFE_S,
+    LOCATE_DEADLINE_S,
+)
+from buoy.protocol.session import Trouble
+from buoy.transport.http import Http, LostError, NotSentError
+from buoy.transport.token import TokenError, TokenSource
+
+SKEW_NOTICED_S = 2.0  # a Date header has a resolution of one second
+
+
+class Hosts:
+    """The API hosts in fail-over order; the look-up chooses, sends use what it chose (behaviour P9)."""
+
+    def __init__(self, bases: Sequence[str]) -> None:
+        self.bases = tuple(base.rstrip("/") for base in bases)
+        self.current = self.bases[0]
+
+
+class LocateError(Exception):
+    """The gateway could not be found. ``trouble`` says who can do something about it."""
+
+    def __init__(self, trouble: Trouble, reason: str) -> None:
+        super().__init__(reason)
+        self.trouble = trouble
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where to connect, with which token, and how many identifies QQ says are left (None: it did not say)."""
+
+    url: str
+    token: str
+    remaining: int | None
+    reset_s: float | None
+    asked_at: float
+    """Wall seconds of the look-up that told ``remaining``."""
+
+
+class Skew:
+    """How far this machine's wall clock is ahead of QQ's, from the Date header of QQ's answers."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def seen(self, date: str | None, now: float) -> None:
+        """Take notice of one answer received at ``now`` (wall seconds); nonsense is ignored."""
+        try:
+            ahead = now - parsedate_to_datetime(date or "").timestamp()
+        except (ValueError, TypeError, OverflowError):
+            return
+        self.seconds = ahead if abs(ahead) > SKEW_NOTICED_S else 0.0
+
+
+class Locator:
+    """Finds the gateway for one bot. Keeps the URL; asks again when told to, never more often than QQ allows."""
+
+    def __init__(
+        self,
+        http: Http,
+        token: TokenSource,
+        hosts: Hosts,
+        *,
+        monotonic: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self._http = http
+        self._token = token
+        self._hosts = hosts
+        self._monotonic = monotonic
+        self._wall = wall
+        self._known: Location | None = None
+        self._known_at = 0.0
+        self._calls = float(GATEWAY_LOOKUP_BURST)
+        self._calls_at = monotonic()
+        self.skew = Skew()
+
+    async def locate(self, *, force_token: bool, fresh_url: bool) -> Location:
+        """Get a token and the gateway's URL.
+
+        Raises:
+            LocateError: with what is wrong; one host failing is not an error while another answers.
+        """
+        if force_token and self._known is not None:
+            self._token.refused(self._known.token)
+        try:
+            token = await self._token.get(timeout_s=LOCATE_DEADLINE_S)
+        except TokenError as error:
+            kinds = {"secret": Trouble.SECRET, "bot": Trouble.APP, "rate": Trouble.RATE}
+            reason = f"{error.reason}; {error.remedy}" if error.remedy else error.reason
+            raise LocateError(kinds.get(error.kind, Trouble.TRANSIENT), reason) from None
+        now = self._monotonic()
+        cached = self._known
+        if cached is not None:
+            is_young = now - self._known_at < GATEWAY_URL_LIFE_S
+            if (is_young and not fresh_url) or not self._may_ask(now):
+                return Location(cached.url, token, cached.remaining, cached.reset_s, cached.asked_at)
+        elif not self._may_ask(now):
+            raise LocateError(Trouble.TRANSIENT, "QQ allows two gateway look-ups a minute and they are used up")
+        return await self._ask(token)
+
+    def _may_ask(self, now: float) -> bool:
+        """Refill the allowance; True while a call is left."""
+        refill = (now - self._calls_at) * GATEWAY_LOOKUPS_A_MINUTE / 60
+        self._calls = min(float(GATEWAY_LOOKUP_BURST), self._calls + refill)
+        self._calls_at = now
+        return self._calls >= 1
+
+    async def _ask(self, token: str) -> Location:
+        """Ask the hosts in order; the first that answers is the one that sends will use."""
+        worst = LocateError(Trouble.TRANSIENT, "no API host is configured")
+        for base in self._hosts.bases:
+            try:
+                answer = await self._http.request(
+                    "GET",
+                    base + wire.GATEWAY_BOT_PATH,
+                    headers={"Authorization": f"{wire.AUTH_SCHEME} {token}"},
+                    body=None,
+                    timeout_s=LOCATE_DEADLINE_S / (len(self._hosts.bases) + 1),
+                )
+            except (NotSentError, LostError) as error:
+                worst = LocateError(Trouble.TRANSIENT, f"{base}: {error.reason}")
+                continue
+            self._calls -= 1
+            self.skew.seen(answer.headers.get("Date"), self._wall())
+            told = rest.parse_gateway(answer.status, answer.body)
+            if isinstance(told, rest.Gateway):
+                self._hosts.current = base
+                self._known = Location(told.url, token, told.remaining, told.reset_s, self._wall())
+                self._known_at = self._monotonic()
+                return self._known
+            worst = LocateError(_trouble(told), _explain(base, told))
+            if worst.trouble is not Trouble.TRANSIENT:
+                break
+        raise worst
+
+
+def _explain(base: str, told: rest.GatewayRefused) -> str:
+    reason = f"{base}: {told.reason}"
+    return f"{reason}; {told.remedy}" if told.remedy else reason
+
+
+def _trouble(told: rest.GatewayRefused) -> Trouble:
+    """Who has to act: nobody (it passes), the token source, or a person."""
+    if told.kind == "blocked":
+        return Trouble.IP if told.code == codes.IP_NOT_ALLOWED else Trouble.BANNED
+    return {"token": Trouble.TOKEN, "rate": Trouble.RATE}.get(told.kind, Trouble.TRANSIENT)

@@ -1,0 +1,202 @@
+"""One QQ bot as the gateway sees it: session, translation, planning and delivery under one roof."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from buoy.chat import Message, Reply, Target
+from buoy.errors import ConfigError
+from buoy.letters import Anchor, Cause, Event, Failed, Intake, Letter, Outcome, Plan, Sent
+from buoy.platforms.qq import compose, translate
+from buoy.platforms.qq.connection import Connection, OpenSocket
+from buoy.platforms.qq.delivery import Delivery
+from buoy.platforms.qq.locate import Hosts, Locator
+from buoy.platforms.qq.planner import Allowed, plan
+from buoy.protocol.limits import WINDOWS_S
+from buoy.transport.http import Http
+from buoy.transport.token import TokenSource
+from buoy.transport.websocket import Socket
+
+SCENES = frozenset(WINDOWS_S)
+REFUSAL_LIFE_S = 24 * 60 * 60.0  # ours: how long a refusal of proactive messages is believed
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a bot needs to know to be one. ``secret`` is handed on to the token source and nowhere else."""
+
+    app_id: str
+    secret: str
+    api_bases: tuple[str, ...]
+    token_urls: tuple[str, ...]
+    intents: int
+    shard: tuple[int, int] = (0, 1)
+    proactive: frozenset[str] = frozenset({"c2c"})
+    """Scenes in which messages without an anchor are tried."""
+    repeat_unsure: bool = False
+    names_bot: bool = False
+    """There are several bots: conversations are written with ``@<bot>``."""
+
+
+class QQ:
+    """Satisfies :class:`buoy.gateway.platform.Platform`."""
+
+    name = "qq"
+
+    def __init__(
+        self,
+        account: Account,
+        *,
+        environ: Mapping[str, str],
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        open_socket: OpenSocket | None = None,
+    ) -> None:
+        self.bot = account.app_id
+        self._account = account
+        self._wall = wall
+        self._http = Http(environ=environ)
+        self._token = TokenSource(self._http, account.app_id, account.secret, account.token_urls, clock=monotonic)
+        self._hosts = Hosts(account.api_bases)
+        self._locator = Locator(self._http, self._token, self._hosts, monotonic=monotonic, wall=wall)
+        self._delivery = Delivery(self._http, self._token, self._hosts)
+        self._open_socket = open_socket or partial(_open, environ)
+        self._refused: dict[str, float] = {}
+        self._monotonic = monotonic
+        self.connection: Connection | None = None
+
+    # --- inbound ------------------------------------------------------------------------------------------------
+
+    def services(self, intake: Intake) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """The connection, kept for ever."""
+        self.connection = Connection(
+            self.bot,
+            intake,
+            self._locator,
+            self._open_socket,
+            wall=self._wall,
+            intents=self._account.intents,
+            shard=self._account.shard,
+        )
+        return {f"shard{self._account.shard[0]}": self.connection.run}
+
+    def read(self, event: Event) -> Message | None:
+        """A stored row as the agent sees it."""
+        conversation = f"{event.lane}@{self.bot}" if self._account.names_bot else event.lane
+        return translate.message(event, conversation=conversation)
+
+    # --- outbound -----------------------------------------------------------------------------------------------
+
+    def compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
+        """Letters for a turn, within sizes and, where possible, the reply budget."""
+        quoted = translate.reference(event) if any(reply.quote for reply in replies) else None
+        return compose.compose(_scene(event.lane), replies, used=event.uses, reference=quoted)
+
+    def body(self, reply: Reply) -> bytes:
+        """One letter that answers nothing."""
+        pieces = compose.compose("c2c", [reply])
+        if len(pieces) != 1:
+            raise ConfigError(f"the text has {len(reply.text)} characters; one QQ message takes 4000, send it in parts")
+        return pieces[0]
+
+    def text_of(self, body: bytes) -> str:
+        """The text of a letter body."""
+        return compose.decode(body).text
+
+    def merge(self, bodies: Sequence[bytes]) -> list[bytes]:
+        """Held letters in as few as fit."""
+        return compose.merge(bodies)
+
+    def reword(self, letter: Letter, failed: Failed) -> list[bytes]:
+        """Another wording of refused content."""
+        return compose.reword(letter.body, code=failed.code)
+
+    def check(self, target: Target) -> None:
+        """Refuse a target that QQ does not know. Raises ConfigError."""
+        if target.scene not in SCENES:
+            raise ConfigError(f"QQ has no scene {target.scene!r}; targets are qq:c2c:, qq:group:, qq:channel: or qq:dm:")
+
+    def plan(self, letter: Letter, anchors: Sequence[Anchor], now: float) -> Plan:
+        """See :mod:`buoy.platforms.qq.planner`."""
+        scene = _scene(letter.lane)
+        believed = self._refused.get(letter.lane)
+        allowed = Allowed(
+            proactive=scene in self._account.proactive and (believed is None or now - believed > REFUSAL_LIFE_S),
+            repeat_unsure=self._account.repeat_unsure,
+            session=self.connection is None or self.connection.state.connected,
+        )
+        return plan(letter, anchors, now, scene=scene, allowed=allowed)
+
+    def alive_since(self, lane: str, now: float) -> float:
+        """Older events cannot be replied to any more."""
+        return now - WINDOWS_S.get(_scene(lane), 0)
+
+    async def deliver(self, letter: Letter) -> Outcome:
+        """One POST; see :meth:`Delivery.deliver`."""
+        return await self._delivery.deliver(letter)
+
+    def learn(self, letter: Letter, outcome: Outcome) -> None:
+        """Remember who refuses proactive messages, and forget it when one goes through."""
+        if letter.anchor is not None:
+            return
+        if isinstance(outcome, Failed) and outcome.cause is Cause.PROACTIVE:
+            self._refused[letter.lane] = self._wall()
+        elif isinstance(outcome, Sent):
+            self._refused.pop(letter.lane, None)
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def health(self) -> dict[str, Any]:
+        """Phase, cause, attempt and next try of the session; host and token."""
+        failure, expires_in_s = self._token.last_failure, self._token.expires_in_s
+        told: dict[str, Any] = {
+            "platform": "qq",
+            "host": self._hosts.current,
+            "token_expires_s": None if expires_in_s is None else round(expires_in_s),
+            "token_failure": None if failure is None else f"{failure.reason}; {failure.remedy}",
+            "connected": False,
+        }
+        connection = self.connection
+        if connection is None:
+            return told | {"phase": "not started"}
+        state, now = connection.state, self._monotonic()
+        return told | {
+            "shard": list(self._account.shard),
+            "phase": state.phase.value,
+            "connected": state.connected,
+            "since": connection.last_change_at,
+            "attempt": state.attempt,
+            "connects": connection.attempts,
+            "cause": state.cause,
+            "code": state.code,
+            "reason": state.reason,
+            "next_try_s": None if state.deadline is None or state.connected else round(state.deadline - now, 1),
+            "session": None if state.session is None else state.session.id[:8],
+            "seen": None if state.session is None else state.session.seen,
+            "stored": None if state.session is None else state.session.stored,
+            "last_frame_s": None if state.last_frame_at is None else round(now - state.last_frame_at, 1),
+            "last_ack_s": None if state.last_ack_at is None else round(now - state.last_ack_at, 1),
+            "clock_skew_s": round(self._locator.skew.seconds, 1),
+        }
+
+    async def close(self) -> None:
+        """End the session's connection. REST stays usable for what is still under way."""
+        if self.connection is not None:
+            await self.connection.stop()
+
+    async def release(self) -> None:
+        """Let go of the REST connections."""
+        await self._token.close()
+        await self._http.close()
+
+
+def _scene(lane: str) -> str:
+    return lane.split(":", 2)[1]
+
+
+async def _open(environ: Mapping[str, str], url: str, timeout_s: float) -> Socket:
+    return await Socket.open(url, environ=environ, timeout_s=timeout_s)

@@ -1,0 +1,1 @@
+"""QQ as facts and pure machines: frames, sessions, events, requests, codes, limits."""

@@ -1,0 +1,197 @@
+"""What can be set: one struct per TOML table, and the table :data:`SETTINGS` that documents each key.
+
+:mod:`buoy.config` reads them. Defaults and ranges stand in the structs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003  msgspec reads it at run time
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from buoy.protocol import wire
+
+# protocol.md 6.4: the message bits that need no approval; an ordinary bot's first IDENTIFY is accepted.
+DEFAULT_INTENTS: Final = int(wire.Intent.GROUP_AND_C2C_EVENT | wire.Intent.PUBLIC_GUILD_MESSAGES)
+
+
+class Secret:
+    """A value that no `repr`, `str`, log line or encoder shows; ``reveal`` it at its last use."""
+
+    __slots__ = ("__value",)
+
+    def __init__(self, value: str) -> None:
+        self.__value = value
+
+    def reveal(self) -> str:
+        """Give the value itself."""
+        return self.__value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self.__value == other.reveal()
+
+    def __hash__(self) -> int:
+        return hash(self.__value)
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A TOML table: an unknown key is an error."""
+
+
+class Agent(Table, frozen=True):
+    """`[bots.agent]`: who answers for one bot. Which keys matter depends on ``kind``."""
+
+    kind: str = "echo"
+    isolation: Literal["loop", "process"] = "loop"
+    timeout_s: Annotated[float, Meta(gt=0, le=86_400)] = 600.0
+    """Where the file has none: `turns.timeout_s`."""
+    workers: Annotated[int, Meta(ge=1, le=64)] = 2
+    args: tuple[str, ...] = ()
+    base_url: str = ""
+    api_key: Secret | None = None
+    model: str = ""
+    system: str = ""
+    history_turns: Annotated[int, Meta(ge=0, le=1000)] | None = None
+    """None: as many as this kind of agent wants (openai 20, others 0)."""
+
+    def settings(self) -> dict[str, Any]:
+        """Give what :func:`buoy.agents.build` reads besides ``kind``; the API key is readable."""
+        values = {name: getattr(self, name) for name in self.__struct_fields__ if name != "kind"}
+        values["api_key"] = self.api_key.reveal() if self.api_key else ""
+        return values
+
+
+class Bot(Table, frozen=True):
+    """`[[bots]]`: one QQ application."""
+
+    app_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    client_secret: Secret
+    api_base: tuple[str, ...] = wire.API_HOSTS
+    """Fail-over order; no trailing slash."""
+    token_url: tuple[str, ...] = tuple(host + wire.TOKEN_PATH for host in wire.TOKEN_HOSTS)
+    """Fail-over order. Where the file has none: derived from ``api_base``."""
+    transport: Literal["websocket"] = "websocket"
+    intents: Annotated[int, Meta(ge=1, lt=1 << 31)] = DEFAULT_INTENTS
+    shard: tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=1)]] = (0, 1)
+    proactive: tuple[Literal["c2c", "group", "channel", "dm"], ...] = ("c2c",)
+    proactive_unsure: Literal["keep", "repeat"] = "keep"
+    agent: Agent = Agent()
+
+
+class Web(Table, frozen=True):
+    """`[web]`: the status page."""
+
+    listen: str = "127.0.0.1:8765"
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port to listen on; port 0 takes a free one. None: serve nothing."""
+        if self.listen == "off":
+            return None
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+class Shutdown(Table, frozen=True):
+    """`[shutdown]`: how an orderly stop goes."""
+
+    deadline_s: Annotated[float, Meta(ge=0.1, le=600)] = 5.0
+
+
+class Alerts(Table, frozen=True):
+    """`[alerts]`: where alerts go besides the log. The addresses hold tokens, so they are secrets."""
+
+    urls: tuple[Secret, ...] = ()
+
+
+class Turns(Table, frozen=True):
+    """`[turns]`: how agents are run."""
+
+    timeout_s: Annotated[float, Meta(gt=0, le=86_400)] = 600.0
+    parallel: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    attempts: Annotated[int, Meta(ge=1, le=100)] = 5
+
+
+class Outbox(Table, frozen=True):
+    """`[outbox]`: how long and how many letters are held for the next contact."""
+
+    hold_days: Annotated[float, Meta(gt=0, le=3650)] = 7.0
+    hold_per_conversation: Annotated[int, Meta(ge=1, le=10_000)] = 20
+
+
+class Retention(Table, frozen=True):
+    """`[retention]`: when finished rows lose their bodies, and when the rows go too."""
+
+    bodies_days: Annotated[float, Meta(gt=0, le=36_500)] = 30.0
+    keys_days: Annotated[float, Meta(ge=1, le=36_500)] = 90.0
+
+
+class Document(Table, frozen=True):
+    """The whole file."""
+
+    data_dir: Path
+    bots: tuple[Bot, ...] = ()
+    web: Web = Web()
+    shutdown: Shutdown = Shutdown()
+    alerts: Alerts = Alerts()
+    turns: Turns = Turns()
+    outbox: Outbox = Outbox()
+    retention: Retention = Retention()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of :data:`SETTINGS`."""
+
+    path: str
+    env: str
+    write: str
+    """What may stand there: the remedy of every error about it."""
+    meaning: str
+
+
+# fmt: off
+SETTINGS: Final = tuple(
+    Setting(*row)
+    for row in (
+        ("data_dir", "BUOY_DATA_DIR", "a folder", "database, lock, logs; default: the user's data folder"),
+        ("bots.app_id", "QQ_APP_ID", "the bot's AppID, as a text", "also QQBOT_APP_ID"),
+        ("bots.client_secret", "QQ_CLIENT_SECRET", "the bot's AppSecret", "or QQBOT_CLIENT_SECRET; ..._FILE"),
+        ("bots.client_secret_file", "QQ_CLIENT_SECRET_FILE", "a file with the AppSecret", "instead of it"),
+        ("bots.api_base", "QQ_API_BASE", "https://HOST, or several with commas", "API, in fail-over order"),
+        ("bots.token_url", "QQ_TOKEN_URL", "https://HOST/PATH, or several with commas", "by api_base"),
+        ("bots.transport", "QQ_TRANSPORT", "websocket, or leave it out", "how events arrive"),
+        ("bots.intents", "", 'a number, or a list such as ["GROUP_AND_C2C_EVENT"]', "events to ask for"),
+        ("bots.shard", "", "[index, count], index below count", "part of the events; default [0, 1]"),
+        ("bots.proactive", "", "a list of c2c, group, channel, dm", "where unasked messages may go"),
+        ("bots.proactive_unsure", "", "keep or repeat", "a proactive message that perhaps arrived"),
+        ("bots.agent.kind", "BUOY_AGENT", "echo, openai, command:PROGRAM, python:MODULE:FUNCTION", "agent"),
+        ("bots.agent.isolation", "", "loop or process", "process: for python agents that may block"),
+        ("bots.agent.timeout_s", "", "seconds, more than 0, up to 86400", "default: turns.timeout_s"),
+        ("bots.agent.workers", "", "a whole number from 1 to 64", "processes of an isolated agent"),
+        ("bots.agent.args", "", "a list of texts", "arguments of a command agent"),
+        ("bots.agent.base_url", "OPENAI_BASE_URL", "http(s)://HOST/PATH", "an OpenAI-compatible endpoint"),
+        ("bots.agent.api_key", "OPENAI_API_KEY", "the key of that endpoint", "also OPENAI_API_KEY_FILE"),
+        ("bots.agent.api_key_file", "OPENAI_API_KEY_FILE", "a file that holds the key", "instead of it"),
+        ("bots.agent.model", "BUOY_MODEL", "the name of a model", "openai: which model"),
+        ("bots.agent.system", "", "a text", "openai: the system prompt"),
+        ("bots.agent.history_turns", "", "a whole number from 0 to 1000", "earlier turns to show"),
+        ("web.listen", "BUOY_LISTEN", "HOST:PORT, or off", "status page; port 0 takes a free one"),
+        ("shutdown.deadline_s", "BUOY_SHUTDOWN_S", "seconds from 0.1 to 600", "longest orderly stop"),
+        ("alerts.urls", "BUOY_ALERTS", "a list of addresses (in one text: commas)", "webhook or apprise"),
+        ("turns.timeout_s", "", "seconds, more than 0, up to 86400", "longest turn of an agent"),
+        ("turns.parallel", "", "a whole number from 1 to 10000", "turns at the same time"),
+        ("turns.attempts", "", "a whole number from 1 to 100", "runs before a message is a dead letter"),
+        ("outbox.hold_days", "", "days, more than 0, up to 3650", "how long a letter waits for a contact"),
+        ("outbox.hold_per_conversation", "", "a whole number from 1 to 10000", "letters that may wait so"),
+        ("retention.bodies_days", "", "days, more than 0, up to 36500", "finished rows keep their texts"),
+        ("retention.keys_days", "", "days from bodies_days to 36500, at least 1", "finished rows stay"),
+    )
+)
+# fmt: on
