@@ -74,9 +74,12 @@ def test_a_generator_yields_several_and_is_closed() -> None:
         finally:
             closed.append(True)
 
-    with pytest.raises(NonsenseError):
-        asyncio.run(collect(agent(answer), MESSAGE))
-    assert closed
+    async def scene() -> None:
+        with pytest.raises(NonsenseError):
+            await collect(agent(answer), MESSAGE)
+        assert closed  # at once, not when the loop ends
+
+    asyncio.run(scene())
 
 
 def test_anything_that_can_be_iterated_asynchronously() -> None:

@@ -155,6 +155,9 @@ def test_which_file() -> None:
     assert load(None, {"BUOY_CONFIG": "sub/other.toml"}).bots[0].app_id == "103"
     config = load(other, {"BUOY_CONFIG": "no such file"})
     assert config.data_dir == Path.cwd() / "sub" / "d"  # a path in the file starts at its folder
+    Path("key").write_text("here", encoding="utf-8")
+    config = load(other, {"QQ_CLIENT_SECRET_FILE": "key"})
+    assert config.bots[0].client_secret == Secret("here")  # one in the environment where Buoy is started
     with pytest.raises(ConfigError, match=r"no such file.*BUOY_CONFIG"):
         load(None, {"BUOY_CONFIG": "no such file"})
     with pytest.raises(ConfigError, match=r"missing\.toml"):
@@ -289,6 +292,8 @@ def test_a_secret_that_others_can_read_is_warned_about() -> None:
         (BOT + "[outbox]\nhold = 1", "outbox.hold: no such setting; did you mean hold_days?"),
         (BOT + "[retention]\nbodies_days = 10\nkeys_days = 9", "retention.keys_days: shorter than"),
         ("warnings = []\n" + BOT, "warnings: no such setting"),
+        ("data_dir = '~no_such_user/x'\n" + BOT, "data_dir (BUOY_DATA_DIR): '~no_such_user/x': no such user"),
+        ('data_dir = "a\\u0000b"\n' + BOT, "data_dir (BUOY_DATA_DIR): a path cannot have a zero byte"),
         ("data_dir = 3\n" + BOT, "data_dir (BUOY_DATA_DIR): "),
         ("data_dir = ''\n" + BOT, "data_dir (BUOY_DATA_DIR): empty"),
         ("web = 3\n" + BOT, "web: expected table"),

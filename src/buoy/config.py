@@ -138,11 +138,11 @@ class _Reader:
         env = self.env
         folder = document.get("data_dir")
         if "BUOY_DATA_DIR" in env:
-            document["data_dir"] = Path.cwd() / Path(env["BUOY_DATA_DIR"]).expanduser()
+            document["data_dir"] = _path(Path.cwd(), env["BUOY_DATA_DIR"], "data_dir")
         elif folder is None:
             document["data_dir"] = Path.cwd() / default_data_dir(env)
         elif isinstance(folder, str) and folder:
-            document["data_dir"] = self.folder / Path(folder).expanduser()
+            document["data_dir"] = _path(self.folder, folder, "data_dir")
         if "BUOY_LISTEN" in env:
             _table(document, "web")["listen"] = env["BUOY_LISTEN"]
         if "BUOY_SHUTDOWN_S" in env:
@@ -207,26 +207,26 @@ class _Reader:
         self, table: dict[str, Any], key: str, at: str, prefixes: Iterable[str], *, wins: bool
     ) -> None:
         """Put a secret into its table, from the file named for it or not; ``wins``: the environment does."""
-        inside: list[tuple[str, Any]] = [
-            ("text", table.pop(key, None)),
-            ("file", table.pop(f"{key}_file", None)),
+        inside: list[tuple[Any, Path | None]] = [
+            (table.pop(key, None), None),
+            (table.pop(f"{key}_file", None), self.folder),
         ]
-        outside: list[tuple[str, Any]] = []
+        outside: list[tuple[Any, Path | None]] = []
         for prefix in prefixes:
             name = prefix + key.upper()
-            outside += [("text", self.env.get(name)), ("file", self.env.get(f"{name}_FILE"))]
-        self.inline_secret |= inside[0][1] is not None
-        for how, value in outside + inside if wins else inside + outside:
+            outside += [(self.env.get(name), None), (self.env.get(f"{name}_FILE"), Path.cwd())]
+        self.inline_secret |= inside[0][0] is not None
+        for value, folder in outside + inside if wins else inside + outside:
             if value is None:
                 continue
-            table[key] = value if how == "text" else self._from_file(value, f"{at}.{key}_file")
+            table[key] = value if folder is None else self._from_file(folder, value, f"{at}.{key}_file")
             return
 
-    def _from_file(self, name: Any, at: str) -> str:
+    def _from_file(self, folder: Path, name: Any, at: str) -> str:
         """Read a secret from the file named for it."""
         if not isinstance(name, str):
             raise _wrong(at, "not a text")
-        file = self.folder / Path(name).expanduser()
+        file = _path(folder, name, at)
         try:
             secret = file.read_bytes().decode().strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -243,6 +243,16 @@ class _Reader:
         self.warnings.append(
             f"{file} holds a secret that every user of this machine can read: chmod 600 {file}"
         )
+
+
+def _path(folder: Path, text: str, at: str) -> Path:
+    """Read a path that starts at ``folder`` where it is relative."""
+    if "\0" in text:
+        raise _wrong(at, "a path cannot have a zero byte in it")
+    try:
+        return folder / Path(text).expanduser()
+    except RuntimeError:
+        raise _wrong(at, f"{text[:80]!r}: no such user on this machine") from None
 
 
 def _open_to_all(file: Path) -> bool:

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from buoy.agents import build
+from buoy.agents import build, child
+from buoy.agents.child import Child
 from buoy.chat import Agent, Message, Reply, Sender, collect
 from buoy.errors import AgentError, ConfigError
 
@@ -106,6 +107,18 @@ def test_failure_carries_the_last_line_of_stderr(tmp_path: Path) -> None:
 def test_output_is_bounded(tmp_path: Path) -> None:
     with pytest.raises(AgentError, match=r"more than 1048576 bytes"):
         run(program(tmp_path, "while True: print('x' * 10_000)"))
+
+
+def test_a_runaway_is_ended_early_and_its_stderr_forgotten(tmp_path: Path) -> None:
+    async def scene() -> Child:
+        yes = await Child.start(["yes"], limit=10_000)
+        await yes.drained()
+        await yes.end()
+        return yes
+
+    yes = asyncio.run(scene())
+    assert yes.is_over_limit
+    assert len(yes.output) < 1_000_000
     (reply,) = run(program(tmp_path, "import sys; sys.stderr.write('e' * 3_000_000); print('y' * 1_000_000)"))
     assert len(reply.text) == 1_000_000
 
@@ -134,7 +147,10 @@ def test_ended_early_it_leaves_nobody(how: str, tmp_path: Path) -> None:
         os.waitpid(pids[0], os.WNOHANG)
 
 
-def test_a_child_left_behind_neither_delays_the_answer_nor_survives(tmp_path: Path) -> None:
+def test_a_child_left_behind_neither_delays_the_answer_nor_survives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "DRAIN_S", 600)
     pids_file = tmp_path / "pids"
     start = time.monotonic()
     assert run(program(tmp_path, FORKS_A_SLEEPER, pids_file, 0)) == [Reply("done")]

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from buoy.agents import build
-from buoy.agents.child import Child
 from buoy.chat import Agent, Attachment, Exchange, Message, NonsenseError, Reply, Sender, collect
 from buoy.errors import AgentError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from buoy.agents.child import Child
 
 ISOLATED = {"isolation": "process", "workers": 1}
 COUNT = iter(range(1_000_000))
@@ -48,7 +49,7 @@ def message(text: str = "hi", **more: Any) -> Message:
 
 def idle(agent: Agent) -> list[Child]:
     """The processes that wait for a message."""
-    return cast("Any", agent.answer).__self__._idle
+    return cast("list[Child]", cast("Any", agent.answer).__self__._idle)
 
 
 def play(agent: Agent, *texts: str) -> list[list[Reply]]:

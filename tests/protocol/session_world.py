@@ -144,6 +144,9 @@ class World:
         self.run(seconds, lambda: self.state.phase is phase)
         assert self.state.phase is phase, f"{self.state.phase} after {self.now - started:.1f} s, not {phase}"
 
+    def run_until_sent(self, kind: type[m.Command], count: int = 1) -> None:
+        self.run(until=lambda: len(self.times(kind)) >= count)
+
     def live(self) -> World:
         """Start and reach LIVE."""
         self.start()

@@ -10,15 +10,15 @@ from buoy.protocol import limits
 from buoy.protocol import session as m
 from buoy.protocol.session import Phase, Trouble
 
-from tests.protocol.session_world import Later, Platform, World, most_in_an_hour
+from tests.protocol.session_world import Later, Platform, Step, World, most_in_an_hour
 
 
-def test_row_1_a_reset_resumes_from_the_last_committed_sequence() -> None:
+def test_row_1_a_reset_resumes_from_the_last_committed_sequence(step: Step = m.step) -> None:
     class SlowDisk(Platform):
         def store(self, session_id: str, seq: int, generation: int) -> Later:
             return [] if seq in {5, 6} and generation == 0 else super().store(session_id, seq, generation)
 
-    world = World(SlowDisk()).live()
+    world = World(SlowDisk(), step=step).live()
     world.dispatch(5)
     world.run(0.1)
     assert world.state.session == m.Session("session-1", 6, 4)
@@ -32,7 +32,7 @@ def test_row_1_a_reset_resumes_from_the_last_committed_sequence() -> None:
     assert world.commands(m.RecordGap) == []
 
 
-def test_row_2_a_half_open_socket_is_seen_within_two_intervals() -> None:
+def test_row_2_a_half_open_socket_is_seen_within_two_intervals(step: Step = m.step) -> None:
     class HalfOpen(Platform):
         deaf = False
 
@@ -41,7 +41,7 @@ def test_row_2_a_half_open_socket_is_seen_within_two_intervals() -> None:
 
     for phase_s in (0.0, 1.0, 20.0, 44.9):
         platform = HalfOpen()
-        world = World(platform).live()
+        world = World(platform, step=step).live()
         world.run(300 + phase_s)
         platform.deaf = True
         began = world.now
@@ -89,8 +89,8 @@ class NoHello(Platform):
         return [(0.05, m.Opened(command.generation))]
 
 
-def test_row_5_hello_never_comes() -> None:
-    world = World(NoHello())
+def test_row_5_hello_never_comes(step: Step = m.step) -> None:
+    world = World(NoHello(), step=step)
     world.start()
     world.run_until(Phase.WAITING, 20)
     assert world.state.cause is Trouble.NO_HELLO
@@ -170,12 +170,12 @@ def test_row_8_a_lost_session_identifies_and_reports_the_gap_once(how: str | int
     assert len(world.commands(m.RecordGap)) == 1
 
 
-def test_row_8_an_ignored_resume_that_gets_a_ready_is_a_gap_too() -> None:
+def test_row_8_an_ignored_resume_that_gets_a_ready_is_a_gap_too(step: Step = m.step) -> None:
     class Amnesia(Platform):
         def resume(self, command: m.SendResume) -> Later:
             return [(0.1, m.Ready(command.generation, "other", 1))]
 
-    world = World(Amnesia()).live()
+    world = World(Amnesia(), step=step).live()
     world.push(m.Closed, None)
     world.run_until(Phase.LIVE, 5)
     assert world.commands(m.RecordGap) == [m.RecordGap("session-1", 1, Trouble.INVALID)]

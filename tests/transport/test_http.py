@@ -293,6 +293,7 @@ def test_it_left_and_no_whole_answer_came(handler: Handler, method: str, fresh: 
         reason = caught.value.reason
         assert reason
         assert "\n" not in reason
+        assert handler not in {too_long, without_end} or "longer than" in reason
 
     with_http(handler, do)
 

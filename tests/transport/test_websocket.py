@@ -31,6 +31,8 @@ def with_socket(handler: Handler, do: Callable[[Socket], Awaitable[None]]) -> No
 
     async def main() -> None:
         async with serve(upgraded) as server:
+            unseen: list[object] = []
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: unseen.append(context))
             sock = await open_to(server)
             try:
                 await do(sock)
@@ -38,6 +40,9 @@ def with_socket(handler: Handler, do: Callable[[Socket], Awaitable[None]]) -> No
                 await sock.close(timeout_s=0.05)
             await until(lambda: server.open == 0)
             assert asyncio.all_tasks() == {asyncio.current_task()}
+            del sock
+            gc.collect()
+            assert not unseen
 
     asyncio.run(main())
     gc.collect()  # an unclosed transport warns when it is collected, and warnings are errors
@@ -239,6 +244,21 @@ def test_what_is_sent_arrives_as_text() -> None:
 
     with_socket(handler, do)
     assert seen == [(1, b'{"op":1,"d":null}'), (1, "封".encode())]
+
+
+def test_an_end_that_nobody_reads_is_no_error() -> None:
+    async def handler(peer: Peer) -> None:
+        peer.reset()
+        ended.set()
+
+    ended = asyncio.Event()
+
+    async def do(sock: Socket) -> None:
+        await ended.wait()
+        while await sock.send(b"?"):
+            await asyncio.sleep(0)
+
+    with_socket(handler, do)
 
 
 def test_sending_after_the_end_says_so() -> None:

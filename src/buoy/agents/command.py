@@ -1,7 +1,7 @@
 """The agent that runs a program for each message: the text on stdin, the answer on stdout.
 
 The message itself stands in the environment as JSON (`BUOY_MESSAGE`, see :class:`buoy.chat.Message`). The
-text on stdin is always whole; the JSON names what was too long for it as ``omitted``. No output means no reply.
+text on stdin is always whole; the JSON names what was too long for it as ``omitted``. No output: no reply.
 """
 
 from __future__ import annotations

@@ -76,15 +76,14 @@ def event_of(arrival: Arrival, row: int) -> Event:
 
 
 _COLUMNS = (
-    "id, bot, lane, type, key, frame, anchor, event_at, received_at, attempts, alone, uses, "
-    "failed + unclean_alone, unclean, not_before"
+    "id, bot, lane, type, key, frame, anchor, event_at, received_at, attempts, alone, uses, failed + "
+    "unclean_alone, unclean, not_before"
 )
 _GET = f"SELECT {_COLUMNS} FROM inbox WHERE id = ?"  # noqa: S608  constants only, here and below
 _PAGE = (
     f"SELECT {_COLUMNS} FROM inbox "  # noqa: S608
-    "WHERE bot = ? AND lane = ? AND id > ? AND state IN ('waiting', 'running') AND bypass = 0 AND state = "
-    "'waiting' "
-    "ORDER BY id LIMIT ?"
+    "WHERE bot = ? AND lane = ? AND id > ? AND state IN ('waiting', 'running') AND bypass = 0 "
+    "AND state = 'waiting' ORDER BY id LIMIT ?"
 )
 _URGENT = (
     f"SELECT {_COLUMNS} FROM inbox "  # noqa: S608
@@ -113,10 +112,8 @@ def put(db: sqlite3.Connection, arrival: Arrival, boot: int | None) -> Put:
     claimed_at = None if boot is None else arrival.received_at
     new = db.execute(
         "INSERT INTO inbox (bot, shard, session, seq, type, key, frame, lane, anchor, event_at, "
-        "received_at, bypass, "
-        "reason, state, attempts, boot, claimed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-        "?, ?) "
-        "ON CONFLICT (key, bot) DO NOTHING",
+        "received_at, bypass, reason, state, attempts, boot, claimed_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key, bot) DO NOTHING",
         (
             arrival.bot, arrival.shard, arrival.session, arrival.seq, arrival.type, arrival.key,
             arrival.frame, arrival.lane, arrival.anchor, arrival.event_at, arrival.received_at,
@@ -130,8 +127,7 @@ def put(db: sqlite3.Connection, arrival: Arrival, boot: int | None) -> Put:
         return Put(None, fresh=False)
     upgraded = db.execute(
         "UPDATE inbox SET type = ?, frame = ?, lane = ?, anchor = ?, event_at = ?, bypass = ?, reason = ?, "
-        "state = ?, "
-        "attempts = ?, boot = ?, claimed_at = ? WHERE key = ? AND bot = ? AND state = 'stored'",
+        "state = ?, attempts = ?, boot = ?, claimed_at = ? WHERE key = ? AND bot = ? AND state = 'stored'",
         (
             arrival.type, arrival.frame, arrival.lane, arrival.anchor, arrival.event_at, arrival.bypass,
             arrival.reason,
@@ -154,8 +150,7 @@ def claim(db: sqlite3.Connection, row: int, boot: int, alone: bool, now: float) 
     """Charge a waiting turn for a run that starts now; returns it as charged. None: it no longer waits."""
     changed = db.execute(
         "UPDATE inbox SET state = 'running', boot = ?, claimed_at = ?, claimed_alone = ?, attempts = "
-        "attempts + 1, "
-        "alone = alone + ? WHERE id = ? AND state = 'waiting'",
+        "attempts + 1, alone = alone + ? WHERE id = ? AND state = 'waiting'",
         (boot, now, alone, alone, row),
     )
     return get(db, row) if changed.rowcount else None
@@ -173,8 +168,8 @@ def finish(db: sqlite3.Connection, row: int, now: float, reason: str = "") -> bo
 def bury(db: sqlite3.Connection, row: int, reason: str, now: float) -> bool:
     """End a turn as a dead letter; ``reason`` is for people."""
     changed = db.execute(
-        "UPDATE inbox SET state = 'dead', reason = ?, ended_at = ? WHERE id = ? AND state IN ('running', "
-        "'waiting')",
+        "UPDATE inbox SET state = 'dead', reason = ?, ended_at = ? WHERE id = ? "
+        "AND state IN ('running', 'waiting')",
         (reason, now, row),
     )
     return changed.rowcount == 1
@@ -184,8 +179,7 @@ def give_back(db: sqlite3.Connection, row: int) -> bool:
     """Undo the claim of a turn that an orderly stop interrupted: it waits again, nothing is charged."""
     changed = db.execute(
         "UPDATE inbox SET state = 'waiting', attempts = attempts - 1, alone = alone - claimed_alone, "
-        "claimed_alone = 0 "
-        "WHERE id = ? AND state = 'running'",
+        "claimed_alone = 0 WHERE id = ? AND state = 'running'",
         (row,),
     )
     return changed.rowcount == 1
@@ -198,8 +192,7 @@ def again(db: sqlite3.Connection, row: int, reason: str, now: float, not_before:
     """
     changed = db.execute(
         "UPDATE inbox SET state = 'waiting', failed = failed + 1, claimed_alone = 0, reason = ?, "
-        "not_before = ? "
-        "WHERE id = ? AND state = 'running'",
+        "not_before = ? WHERE id = ? AND state = 'running'",
         (reason, not_before, row),
     )
     if changed.rowcount == 0:
@@ -219,8 +212,7 @@ def void_claims(db: sqlite3.Connection, boot: int) -> list[Event]:
     for (row,) in rows:
         db.execute(
             "UPDATE inbox SET state = 'waiting', unclean = unclean + 1, unclean_alone = unclean_alone + "
-            "claimed_alone, "
-            "claimed_alone = 0, not_before = 0 WHERE id = ?",
+            "claimed_alone, claimed_alone = 0, not_before = 0 WHERE id = ?",
             (row,),
         )
         note(db, event_ref(row), now, "the process ended while this turn ran")
@@ -237,8 +229,8 @@ def void_claims(db: sqlite3.Connection, boot: int) -> list[Event]:
 def heads(db: sqlite3.Connection) -> list[tuple[str, str, int, int]]:
     """List ``(bot, lane, first row, last row)`` of the turns that have not ended, for the lanes in memory."""
     return db.execute(
-        "SELECT bot, lane, min(id), max(id) FROM inbox "
-        "WHERE state IN ('waiting', 'running') AND bypass = 0 GROUP BY bot, lane"
+        "SELECT bot, lane, min(id), max(id) FROM inbox WHERE state IN ('waiting', 'running') "
+        "AND bypass = 0 GROUP BY bot, lane"
     ).fetchall()
 
 
@@ -278,7 +270,7 @@ def _anchor(row: tuple[int, str, float, int, int, int]) -> Anchor:
 
 
 def use(db: sqlite3.Connection, row: int, limit: int) -> int | None:
-    """Take the next ``msg_seq`` of a row's anchor, for good; None when ``limit`` were taken or it is spent."""
+    """Take the next ``msg_seq`` of an anchor, for good; None when ``limit`` were taken or it is spent."""
     changed = db.execute(
         "UPDATE inbox SET uses = uses + 1 WHERE id = ? AND uses < ? AND spent = 0", (row, limit)
     )
@@ -305,7 +297,7 @@ def get(db: sqlite3.Connection, row: int) -> Event | None:
 def history(
     db: sqlite3.Connection, bot: str, lane: str, before_id: int, turns: int
 ) -> list[tuple[bytes, str, list[bytes]]]:
-    """Read the last ``turns`` done turns of a lane, oldest first: frame, type, bodies of the letters as written."""
+    """Read the last ``turns`` done turns of a lane, oldest first: frame, type, letters as written."""
     rows = db.execute(
         "SELECT id, frame, type FROM inbox WHERE bot = ? AND lane = ? AND id < ? AND state = 'done' "
         "AND frame IS NOT NULL ORDER BY id DESC LIMIT ?",
@@ -372,8 +364,8 @@ def retry_dead(db: sqlite3.Connection, row: int, now: float) -> Event | None:
 def drop(db: sqlite3.Connection, row: int, now: float) -> bool:
     """Take a waiting or dead turn off the list: it ends as done, without an answer."""
     changed = db.execute(
-        "UPDATE inbox SET state = 'done', reason = 'dropped by a person', ended_at = ? "
-        "WHERE id = ? AND state IN ('waiting', 'dead')",
+        "UPDATE inbox SET state = 'done', reason = 'dropped by a person', ended_at = ? WHERE id = ? "
+        "AND state IN ('waiting', 'dead')",
         (now, row),
     )
     return changed.rowcount == 1

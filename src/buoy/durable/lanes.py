@@ -1,4 +1,4 @@
-"""The order of conversations, in memory: which rows may be claimed now. The store is the log, this is its index.
+"""The order of conversations, in memory: which rows may be claimed now. The store is the log, this its index.
 
 A lane is one conversation of one bot. Its rows are handled one after the other in the order of their ids;
 lanes take turns. A lane is *busy* while its head is out, *asleep* until the head may be tried again, *ready*
@@ -94,7 +94,7 @@ class Lanes(Generic[T]):
         return True
 
     def announce(self, lane: Key) -> None:
-        """Announce a row that will be stored as waiting, even where the lane is idle; `stored` or `failed` follow."""
+        """Announce a row that will be stored as waiting, even where the lane is idle."""
         self._lane(lane).storing += 1
 
     def stored(self, lane: Key, row: int, item: T, claimed: bool) -> None:  # noqa: FBT001
@@ -167,7 +167,7 @@ class Lanes(Generic[T]):
     def requeue(self, lane: Key, item: T, not_before: float) -> None:
         """The head stays the head, and its lane sleeps until ``not_before``."""
         it = self._lanes[lane]
-        it.rows.appendleft((it.head, item))
+        it.rows.insert(_place(it.rows, it.head), (it.head, item))  # before it only what got its turn late
         self.depth += 1
         self._free(it)
         it.wakes_at = not_before
@@ -221,7 +221,7 @@ class Lanes(Generic[T]):
 
     def _add(self, lane: Key, it: _Lane[T], row: int, item: T) -> None:
         if row <= it.seen:  # an old row got its turn late: into its place among what is loaded
-            place = bisect_left(it.rows, row, key=lambda pair: pair[0])
+            place = _place(it.rows, row)
             known = row == it.head or (place < len(it.rows) and it.rows[place][0] == row)
             if not known:
                 it.rows.insert(place, (row, item))
@@ -252,3 +252,8 @@ class Lanes(Generic[T]):
             self._ready.append(lane)
         elif it.storing == 0:
             del self._lanes[lane]
+
+
+def _place(rows: deque[tuple[int, T]], row: int) -> int:
+    """Where a row belongs among the loaded ones."""
+    return bisect_left(rows, row, key=lambda pair: pair[0])

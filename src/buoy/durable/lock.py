@@ -1,4 +1,4 @@
-"""Locks between processes: one per data directory, one per name on this machine. They end with their holder."""
+"""Locks between processes: one per data directory, one per name on the machine. They end with the holder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOCKED_BYTE = 1 << 30  # Windows locks bytes, not files: one far behind the pid
 
 
 class Lock:
-    """An exclusive lock on one file, until `release` or the end of the process. The file keeps the holder's pid.
+    """An exclusive lock on one file, until `release` or the end of the process. The file holds the pid.
 
     The lock belongs to the open file: a child made by ``fork`` without ``exec`` would share it.
     """

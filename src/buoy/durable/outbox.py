@@ -4,9 +4,9 @@ Every function is a job: plain, synchronous, over a connection inside the store'
 compose. Changes are guarded by the state they expect; a False or None says that the letter was not in it and
 nothing happened.
 
-A letter with an anchor is *frozen*: an attempt was recorded, and its answer is not known. It is only ever
-repeated as it is. `retry` with ``frozen=False`` and `hold` unfreeze it; call them after a definite refusal
-alone.
+A *claimed* letter is frozen: an attempt was recorded, and it may be at the platform already. It is only ever
+repeated as it is, also by the next process. A queued letter that has a seq was definitely not accepted with
+it.
 """
 
 from __future__ import annotations
@@ -23,15 +23,13 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     "id, key, bot, lane, coalesce(carried, body), state, created_at, event, anchor_row, anchor, seq, "
-    "attempts, "
-    "attempted_at, not_before, settled_at, reason, origin, remote_id, into_id"
+    "attempts, attempted_at, not_before, settled_at, reason, origin, remote_id, into_id"
 )
 _GET = f"SELECT {_COLUMNS} FROM outbox WHERE id = ?"  # noqa: S608  constants only, here and below
 _GET_BY_KEY = f"SELECT {_COLUMNS} FROM outbox WHERE key = ? AND bot = ?"  # noqa: S608
 _PAGE = (
     f"SELECT {_COLUMNS} FROM outbox "  # noqa: S608
-    "WHERE bot = ? AND lane = ? AND id > ? AND state IN ('queued', 'claimed') AND state = 'queued' ORDER "
-    "BY id LIMIT ?"
+    "WHERE bot = ? AND lane = ? AND id > ? AND state IN ('queued', 'claimed') ORDER BY id LIMIT ?"
 )
 _HELD = f"SELECT {_COLUMNS} FROM outbox WHERE bot = ? AND lane = ? AND state = 'held' ORDER BY id"  # noqa: S608
 _OF_EVENT = f"SELECT {_COLUMNS} FROM outbox WHERE event = ? ORDER BY id"  # noqa: S608
@@ -94,9 +92,7 @@ def attempt(
         (anchor_row, anchor, seq, now, boot, row),
     )
     if changed.rowcount == 0:
-        db.execute(
-            "UPDATE inbox SET uses = uses - 1 WHERE id = ?", (anchor_row,)
-        )  # it never left this transaction
+        db.execute("UPDATE inbox SET uses = uses - 1 WHERE id = ?", (anchor_row,))  # it never left this job
         return None
     return seq
 
@@ -104,8 +100,9 @@ def attempt(
 def attempt_proactive(db: sqlite3.Connection, row: int, boot: int, now: float) -> bool:
     """Record that a letter leaves without an anchor, or leaves so again: QQ cannot tell a second copy."""
     changed = db.execute(
-        "UPDATE outbox SET state = 'claimed', attempts = attempts + 1, attempted_at = ?, boot = ?, anchor_row = NULL, "
-        "anchor = NULL, seq = NULL WHERE id = ? AND (state IN ('queued', 'held') OR (state = 'claimed' AND anchor IS NULL))",
+        "UPDATE outbox SET state = 'claimed', attempts = attempts + 1, attempted_at = ?, boot = ?, "
+        "anchor_row = NULL, anchor = NULL, seq = NULL WHERE id = ? AND (state IN ('queued', 'held') OR "
+        "(state = 'claimed' AND anchor IS NULL))",
         (now, boot, row),
     )
     return changed.rowcount == 1
@@ -152,14 +149,20 @@ def settle(
     """End a letter that has not ended: ``state`` is SENT, UNSURE, DEAD or DROPPED."""
     changed = db.execute(
         "UPDATE outbox SET state = ?, reason = ?, remote_id = ?, code = ?, trace_id = ?, latency_ms = ?, "
-        "settled_at = ? "
-        "WHERE id = ? AND state IN ('queued', 'claimed', 'held')",
+        "settled_at = ? WHERE id = ? AND state IN ('queued', 'claimed', 'held')",
         (state.value, reason, remote_id, code, trace_id, latency_ms, now, row),
     )
     return changed.rowcount == 1
 
 
-def retry(db: sqlite3.Connection, row: int, not_before: float, reason: str, unsure: bool, now: float) -> bool:  # noqa: FBT001
+def retry(
+    db: sqlite3.Connection,
+    row: int,
+    not_before: float,
+    reason: str,
+    unsure: bool,  # noqa: FBT001
+    now: float,
+) -> bool:
     """Let a claimed letter be tried again from ``not_before`` on; it keeps its anchor and ``msg_seq``.
 
     ``unsure``: the attempt may have been accepted, so it stays claimed, hence frozen. Otherwise it is queued.
@@ -175,14 +178,15 @@ def retry(db: sqlite3.Connection, row: int, not_before: float, reason: str, unsu
 
 
 def unbind(db: sqlite3.Connection, row: int, reason: str, now: float) -> bool:
-    """Queue a letter whose anchor was definitely refused, free for another one; the anchor is spent for all."""
+    """Queue a letter whose anchor was definitely refused, free for another; the anchor is spent for all."""
     found = db.execute("SELECT anchor_row FROM outbox WHERE id = ? AND state = 'claimed'", (row,)).fetchone()
     if found is None:
         return False
     if found[0] is not None:
         inbox.spend(db, found[0])
     db.execute(
-        "UPDATE outbox SET state = 'queued', reason = ?, anchor_row = NULL, anchor = NULL, seq = NULL WHERE id = ?",
+        "UPDATE outbox SET state = 'queued', reason = ?, anchor_row = NULL, anchor = NULL, seq = NULL "
+        "WHERE id = ?",
         (reason, row),
     )
     note(db, letter_ref(row), now, f"not sent: {reason}")
@@ -190,10 +194,10 @@ def unbind(db: sqlite3.Connection, row: int, reason: str, now: float) -> bool:
 
 
 def reword(db: sqlite3.Connection, row: int, body: bytes, reason: str, now: float) -> bool:
-    """Queue a letter whose content was definitely refused with another body; what it said first stays in its row."""
+    """Queue a letter whose content was definitely refused, with another body; its own stays in its row."""
     changed = db.execute(
-        "UPDATE outbox SET state = 'queued', carried = ?, reason = ?, anchor_row = NULL, anchor = NULL, seq = NULL "
-        "WHERE id = ? AND state = 'claimed'",
+        "UPDATE outbox SET state = 'queued', carried = ?, reason = ?, anchor_row = NULL, anchor = NULL, "
+        "seq = NULL WHERE id = ? AND state = 'claimed'",
         (body, reason, row),
     )
     if changed.rowcount == 0:
@@ -203,7 +207,7 @@ def reword(db: sqlite3.Connection, row: int, body: bytes, reason: str, now: floa
 
 
 def hold(db: sqlite3.Connection, row: int, reason: str, now: float) -> bool:
-    """Keep a letter until the next contact of its lane: a queued one that is not frozen, or one just refused."""
+    """Keep a letter until the next contact of its lane: a queued one without anchor, or one just refused."""
     changed = db.execute(
         "UPDATE outbox SET state = 'held', reason = ?, anchor_row = NULL, anchor = NULL, seq = NULL "
         "WHERE id = ? AND (state = 'claimed' OR (state = 'queued' AND anchor IS NULL))",
@@ -235,16 +239,15 @@ def heads(db: sqlite3.Connection) -> list[tuple[str, str, int, int]]:
 
 
 def page(db: sqlite3.Connection, bot: str, lane: str, after_id: int, limit: int) -> list[Letter]:
-    """Read the next letters of a lane, in order: the queued, and those that a process was sending when it ended."""
+    """Read the next letters of a lane, in order: queued, or being sent when an earlier process ended."""
     return [_letter(row) for row in db.execute(_PAGE, (bot, lane, after_id, limit))]
 
 
 def position(db: sqlite3.Connection, row: int) -> int:
     """Return a letter's place in its lane, 1 is next; 0 when it is not waiting to be sent."""
     place: int = db.execute(
-        "SELECT count(*) FROM outbox AS me JOIN outbox AS other ON other.bot = me.bot AND other.lane = "
-        "me.lane "
-        "AND other.id <= me.id AND other.state IN ('queued', 'claimed') "
+        "SELECT count(*) FROM outbox AS me JOIN outbox AS other ON other.bot = me.bot "
+        "AND other.lane = me.lane AND other.id <= me.id AND other.state IN ('queued', 'claimed') "
         "WHERE me.id = ? AND me.state IN ('queued', 'claimed')",
         (row,),
     ).fetchone()[0]
@@ -265,7 +268,7 @@ def lanes_with_held(db: sqlite3.Connection) -> list[tuple[str, str]]:
 
 
 def expire_held(db: sqlite3.Connection, max_age_s: float, per_lane: int, now: float) -> list[Letter]:
-    """End held letters older than ``max_age_s``, and beyond ``per_lane`` a lane, oldest first; returns them."""
+    """End held letters older than ``max_age_s`` or beyond ``per_lane`` a lane, oldest first; returns them."""
     dead = []
     for bot, lane in lanes_with_held(db):
         letters = held(db, bot, lane)
@@ -363,9 +366,8 @@ def retry_dead(db: sqlite3.Connection, row: int, now: float) -> Letter | None:
     """
     changed = db.execute(
         "UPDATE outbox SET state = 'queued', anchor_row = NULL, anchor = NULL, seq = NULL, not_before = 0, "
-        "reason = '', "
-        "settled_at = NULL WHERE id = ? AND state IN ('dead', 'unsure', 'dropped', 'held') AND body IS NOT "
-        "NULL",
+        "reason = '', settled_at = NULL WHERE id = ? AND state IN ('dead', 'unsure', 'dropped', 'held') "
+        "AND body IS NOT NULL",
         (row,),
     )
     if changed.rowcount == 0:
@@ -377,8 +379,8 @@ def retry_dead(db: sqlite3.Connection, row: int, now: float) -> Letter | None:
 def drop(db: sqlite3.Connection, row: int, reason: str, now: float) -> bool:
     """Withdraw a letter that is not being sent at this moment and was not sent."""
     changed = db.execute(
-        "UPDATE outbox SET state = 'dropped', reason = ?, settled_at = ? "
-        "WHERE id = ? AND state IN ('queued', 'held', 'unsure', 'dead')",
+        "UPDATE outbox SET state = 'dropped', reason = ?, settled_at = ? WHERE id = ? "
+        "AND state IN ('queued', 'held', 'unsure', 'dead')",
         (reason, now, row),
     )
     return changed.rowcount == 1

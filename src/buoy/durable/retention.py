@@ -34,22 +34,22 @@ def prune(
             (now - bodies_s, limit),
         ).rowcount,
         db.execute(
-            "UPDATE outbox SET body = NULL, carried = NULL WHERE id IN (SELECT id FROM outbox WHERE body "
-            "IS NOT NULL "
-            "AND created_at < ? AND state NOT IN ('queued', 'claimed', 'held') ORDER BY created_at LIMIT ?)",
+            "UPDATE outbox SET body = NULL, carried = NULL WHERE id IN (SELECT id FROM outbox "
+            "WHERE body IS NOT NULL AND created_at < ? AND state NOT IN ('queued', 'claimed', 'held') ORDER "
+            "BY created_at LIMIT ?)",
             (now - bodies_s, limit),
         ).rowcount,
     ]
     old = now - keys_s
     rows = [
         db.execute(
-            "DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE frame IS NULL AND received_at < ? "
-            "ORDER BY received_at LIMIT ?)",
+            "DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE frame IS NULL "
+            "AND received_at < ? ORDER BY received_at LIMIT ?)",
             (old, limit),
         ).rowcount,
         db.execute(
-            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE body IS NULL AND created_at < ? "
-            "ORDER BY created_at LIMIT ?)",
+            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE body IS NULL "
+            "AND created_at < ? ORDER BY created_at LIMIT ?)",
             (old, limit),
         ).rowcount,
         db.execute(

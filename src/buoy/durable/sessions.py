@@ -27,14 +27,16 @@ class Gap(NamedTuple):
 
 
 def open_session(db: sqlite3.Connection, bot: str, shard: int, session: str, seq: int, now: float) -> None:
-    """Replace the cursor of a shard by a new session, at the sequence of its READY; its IDENTIFY was worth it."""
+    """Replace the cursor of a shard by a new session, at the sequence of the READY its IDENTIFY led to."""
     db.execute(
-        "INSERT INTO cursor VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (bot, shard) DO UPDATE SET session = excluded.session, "
-        "stored = excluded.stored, updated_at = excluded.updated_at, ready_at = excluded.ready_at",
+        "INSERT INTO cursor VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (bot, shard) DO UPDATE SET "
+        "session = excluded.session, stored = excluded.stored, updated_at = excluded.updated_at, "
+        "ready_at = excluded.ready_at",
         (bot, shard, session, seq, now, now),
     )
     db.execute(
-        "UPDATE identify SET ready_at = ? WHERE id = (SELECT max(id) FROM identify WHERE bot = ? AND shard = ?)",
+        "UPDATE identify SET ready_at = ? WHERE id = (SELECT max(id) FROM identify WHERE bot = ? "
+        "AND shard = ?)",
         (now, bot, shard),
     )
 
@@ -43,19 +45,21 @@ def advance(db: sqlite3.Connection, arrival: Arrival) -> bool:
     """Move the cursor to an arrival's sequence: forward, of its own session only; False: it did not move.
 
     Raises:
-        StoreError: the sequence before it is not stored; this one must not be either, or the cursor would pass over
-            a hole and RESUME would never bring what is missing.
+        StoreError: the sequence before it is not stored; this one must not be either, or the cursor would
+            pass over a hole and RESUME would never bring what is missing.
     """
     changed = db.execute(
-        "UPDATE cursor SET stored = ?1, updated_at = ?2 "
-        "WHERE bot = ?3 AND shard = ?4 AND session = ?5 AND stored < ?1 AND stored >= ?6",
+        "UPDATE cursor SET stored = ?1, updated_at = ?2 WHERE bot = ?3 AND shard = ?4 AND session = ?5 "
+        "AND stored < ?1 AND stored >= ?6",
         (arrival.seq, arrival.received_at, arrival.bot, arrival.shard, arrival.session, arrival.after),
     )
     if changed.rowcount == 1:
         return True
     known = cursor(db, arrival.bot, arrival.shard)
     if known is not None and known.session == arrival.session and known.stored < arrival.after:
-        raise StoreError(f"not stored: sequence {arrival.after} of this session is missing; RESUME will bring both")
+        raise StoreError(
+            f"not stored: sequence {arrival.after} of this session is missing; RESUME will bring both"
+        )
     return False
 
 
@@ -91,8 +95,9 @@ def unready(db: sqlite3.Connection, bot: str, shard: int, since: float) -> list[
     """List when identifies left, at ``since`` or later, that no READY and no gap came after; oldest first."""
     rows = db.execute(
         "SELECT at FROM identify WHERE bot = ?1 AND at >= ?3 AND shard = ?2 "
-        "AND id > coalesce((SELECT max(id) FROM identify WHERE bot = ?1 AND shard = ?2 AND ready_at IS NOT NULL), 0) "
-        "AND at > coalesce((SELECT max(to_at) FROM gap WHERE bot = ?1 AND shard = ?2), 0) ORDER BY at",
+        "AND id > coalesce((SELECT max(id) FROM identify WHERE bot = ?1 AND shard = ?2 "
+        "AND ready_at IS NOT NULL), 0) AND at > coalesce((SELECT max(to_at) FROM gap WHERE bot = ?1 "
+        "AND shard = ?2), 0) ORDER BY at",
         (bot, shard, since),
     )
     return [at for (at,) in rows]

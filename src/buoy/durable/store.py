@@ -92,6 +92,7 @@ class Store:
         self._scheduled = False
         self._committing = False
         self._idle: asyncio.Future[None] | None = None
+        self._closed = False
         self._refusal: StoreError | None = None  # why nothing is taken any more
 
     @classmethod
@@ -325,7 +326,8 @@ class Store:
         """Commit what is queued, then close the file and free the directory; takes ``timeout_s`` at most.
 
         What could not be committed in time fails with StoreError. A commit that is stuck in the disk keeps
-        the directory locked until the process ends, because it may still happen.
+        the directory locked until the process ends, because it may still happen: only ``os._exit`` leaves
+        such a thread behind. Closing again finishes what a silent disk interrupted.
         """
         if self._refusal is None:
             self._refusal = StoreError("the store is closed")
@@ -339,12 +341,13 @@ class Store:
         except TimeoutError:
             late = StoreError("not stored: the disk did not answer before the store had to close")
             queue, self._queue = self._queue, {}
+            self.stats.waiting -= len(queue)
+            self.stats.failed += len(queue)
             for future in queue:
                 _fail(future, late)
-        if self._committing:
-            if self._thread is not None:
-                self._thread.shutdown(wait=False)
+        if self._committing or self._closed:
             return
+        self._closed = True
         self._reader.close()
         if self._thread is None:
             self._writer.close()
@@ -354,7 +357,7 @@ class Store:
             )  # the last checkpoint happens here
             self._thread.shutdown(wait=False)
             try:
-                async with asyncio.timeout_at(max(ends_at, loop.time() + 0.05)):
+                async with asyncio.timeout_at(ends_at):
                     await asyncio.shield(closing)
             except TimeoutError:
                 closing.add_done_callback(_seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def main() -> None:
     """Run the command line; every error of ours is one line and an exit code."""
+    quiet()
     try:
         app()
     except BuoyError as error:
@@ -37,6 +39,13 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def quiet() -> None:
+    """Commands say what became of it in their own words; `run` and `console` switch the log on."""
+    import structlog  # noqa: PLC0415
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 def settings(path: Path | None, *, bots: bool = True) -> Config:
@@ -69,7 +78,9 @@ def console(config: _Settings = None) -> None:
 
 @app.command()
 def demo(
-    interactive: Annotated[bool, typer.Option("--interactive", "-i", help="Type as the QQ user; pull the plug.")] = False,  # noqa: FBT002
+    interactive: Annotated[
+        bool, typer.Option("--interactive", "-i", help="Type as the QQ user; pull the plug.")
+    ] = False,
     seconds: Annotated[float, typer.Option(help="How long the conversation goes on.")] = 20.0,
 ) -> None:
     """Run Buoy with the echo agent against the simulated QQ that ships with it, through an outage."""
@@ -104,7 +115,7 @@ def send(
 
 
 @app.command()
-def status(config: _Settings = None, as_json: _Json = False) -> None:  # noqa: FBT002
+def status(config: _Settings = None, as_json: _Json = False) -> None:
     """Show how Buoy is; works while it is dead. Exit code 0 when every bot is connected, else 1."""
     from buoy.faces import reading  # noqa: PLC0415
 
@@ -115,7 +126,7 @@ def status(config: _Settings = None, as_json: _Json = False) -> None:  # noqa: F
 def trace(
     name: Annotated[str, typer.Argument(help="Message id, row (in/7, out/9) or letter key.")],
     config: _Settings = None,
-    as_json: _Json = False,  # noqa: FBT002
+    as_json: _Json = False,
 ) -> None:
     """Tell every step that one message took."""
     from buoy.faces import reading  # noqa: PLC0415
@@ -137,7 +148,7 @@ def _rows(kind: str, about: str, states: str) -> None:
         state: Annotated[str | None, typer.Option(help="Only this state.")] = None,
         limit: Annotated[int, typer.Option(help="At most this many.", min=1)] = 30,
         config: _Settings = None,
-        as_json: _Json = False,  # noqa: FBT002
+        as_json: _Json = False,
     ) -> None:
         from buoy.faces import reading  # noqa: PLC0415
 
@@ -145,19 +156,29 @@ def _rows(kind: str, about: str, states: str) -> None:
         raise typer.Exit(reading.rows(folder, kind, state=state, limit=limit, as_json=as_json))
 
     @group.command("show", help="Show one row whole.")
-    def show(row: Annotated[int, typer.Argument()], config: _Settings = None, as_json: _Json = False) -> None:  # noqa: FBT002
+    def show(
+        row: Annotated[str, typer.Argument(help="As the list shows it: in/7 or out/9.")],
+        config: _Settings = None,
+        as_json: _Json = False,
+    ) -> None:
         from buoy.faces import reading  # noqa: PLC0415
 
         raise typer.Exit(reading.show(settings(config, bots=False).data_dir, kind, row, as_json=as_json))
 
     @group.command("retry", help="Try a row again that ended or is held.")
-    def retry(row: Annotated[int, typer.Argument()], config: _Settings = None) -> None:
+    def retry(
+        row: Annotated[str, typer.Argument(help="As the list shows it: in/7 or out/9.")],
+        config: _Settings = None,
+    ) -> None:
         from buoy.faces import reading  # noqa: PLC0415
 
         raise typer.Exit(reading.act(settings(config, bots=False).data_dir, kind, "retry", row))
 
     @group.command("drop", help="Give a row up that is not under way.")
-    def drop(row: Annotated[int, typer.Argument()], config: _Settings = None) -> None:
+    def drop(
+        row: Annotated[str, typer.Argument(help="As the list shows it: in/7 or out/9.")],
+        config: _Settings = None,
+    ) -> None:
         from buoy.faces import reading  # noqa: PLC0415
 
         raise typer.Exit(reading.act(settings(config, bots=False).data_dir, kind, "drop", row))
@@ -172,7 +193,7 @@ _rows("deadletter", "Turns and letters that ended without success.", "dead, unsu
 
 @app.callback(invoke_without_command=True)
 def version(
-    show: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,  # noqa: FBT002
+    show: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
 ) -> None:
     """Take the options that belong to no command."""
     if show:

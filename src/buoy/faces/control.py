@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from buoy.errors import EXIT_REFUSED, BusyError, BuoyError
+from buoy.errors import EXIT_REFUSED, BuoyError, BusyError
 
 ADDRESS = "control.json"
 MAX_LINE = 1 << 21

@@ -14,14 +14,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from buoy.durable import inbox, meta, outbox, status as depths
+from buoy.durable import inbox, meta, outbox
+from buoy.durable import status as depths
 from buoy.durable.store import Store, peek
 from buoy.durable.trace import trace as steps_of
 from buoy.errors import EXIT_OK, EXIT_REFUSED, ConfigError
 from buoy.faces.control import ask
 from buoy.letters import EventState, LetterState
 
-out = Console(soft_wrap=True, highlight=False)
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)  # a pipe gets whole lines
 
 
 def _json(value: Any) -> None:
@@ -154,11 +155,13 @@ def _found(db: sqlite3.Connection, kind: str, state: str | None, limit: int) -> 
             events = inbox.listing(db, EventState.DEAD, limit=limit)
         for one in wanted:
             letters += outbox.listing(db, LetterState(one), limit=limit)
-    named = [row | {"row": f"in/{row['id']}"} for row in events] + [row | {"row": f"out/{row['id']}"} for row in letters]
+    named = [row | {"row": f"in/{row['id']}"} for row in events] + [
+        row | {"row": f"out/{row['id']}"} for row in letters
+    ]
     return sorted(named, key=lambda row: -(row.get("received_at") or row.get("created_at") or 0.0))[:limit]
 
 
-def _state(states: type[EventState] | type[LetterState], name: str | None) -> Any:
+def _state(states: type[EventState | LetterState], name: str | None) -> Any:
     if name is None:
         return None
     try:
@@ -167,15 +170,25 @@ def _state(states: type[EventState] | type[LetterState], name: str | None) -> An
         raise ConfigError(f"--state {name[:40]}: not a state; one of {', '.join(states)}") from None
 
 
-def show(directory: Path, kind: str, row: int, *, as_json: bool) -> int:
+def _numbered(kind: str, row: str) -> tuple[str, int]:
+    """Read a row as people write it: ``in/7``, ``out/9``, or just the number where the list says which it is."""
+    box, _, number = row.rpartition("/")
+    box = box or {"inbox": "in", "outbox": "out"}.get(kind, "")
+    allowed = {"inbox": {"in"}, "outbox": {"out"}}.get(kind, {"in", "out"})
+    if box not in allowed or not (number.isascii() and number.isdigit() and len(number) < 19):
+        wanted = " or ".join(f"{one}/<number>" for one in sorted(allowed))
+        raise ConfigError(f"{row[:40]!r} is not a row of {kind}; write {wanted} as `buoy {kind} list` shows it")
+    return {"in": "event", "out": "letter"}[box], int(number)
+
+
+def show(directory: Path, kind: str, row: str, *, as_json: bool) -> int:
     """Show one row whole, body included."""
+    what, number = _numbered(kind, row)
     db = peek(directory)
     try:
-        event = inbox.get(db, row) if kind != "outbox" else None
-        letter = outbox.get(db, row) if event is None and kind != "inbox" else None
+        found: Any = inbox.get(db, number) if what == "event" else outbox.get(db, number)
     finally:
         db.close()
-    found: Any = event if event is not None else letter
     if found is None:
         raise ConfigError(f"{kind} has no row {row}; `buoy {kind} list` shows what is there")
     plain = {
@@ -199,7 +212,9 @@ def trace(directory: Path, name: str, *, as_json: bool) -> int:
     finally:
         db.close()
     if not steps:
-        raise ConfigError(f"nothing is known of {name[:80]!r}; give a message id, in/<row>, out/<row> or a letter's key")
+        raise ConfigError(
+            f"nothing is known of {name[:80]!r}; give a message id, in/<row>, out/<row> or a letter's key"
+        )
     if as_json:
         _json([{"at": at, "step": text} for at, text in steps])
         return EXIT_OK
@@ -213,25 +228,16 @@ def trace(directory: Path, name: str, *, as_json: bool) -> int:
 # --- acts ------------------------------------------------------------------------------------------------------
 
 
-def act(directory: Path, kind: str, verb: str, row: int) -> int:
+def act(directory: Path, kind: str, verb: str, row: str) -> int:
     """Retry or drop a row: through the running Buoy, or directly where none runs."""
-    is_event = kind == "inbox" or (kind == "deadletter" and _is_dead_event(directory, row))
-    what = "event" if is_event else "letter"
-    told = ask(directory, f"{verb}_{what}", row=row)
-    done = told["done"] if told is not None else asyncio.run(_act(directory, f"{verb}_{what}", row))
+    what, number = _numbered(kind, row)
+    told = ask(directory, f"{verb}_{what}", row=number)
+    done = told["done"] if told is not None else asyncio.run(_act(directory, f"{verb}_{what}", number))
     if not done:
         raise ConfigError(f"row {row} of {kind} is not in a state to {verb}; `buoy {kind} show {row}` tells its state")
     doing = {"retry": "will be tried again", "drop": "is dropped"}[verb]
-    print(f"row {row} {doing}" + ("" if told is not None or verb == "drop" else " when Buoy runs"), file=sys.stdout)
+    print(f"row {row} {doing}" + ("" if told is not None or verb == "drop" else " when Buoy runs"))
     return EXIT_OK
-
-
-def _is_dead_event(directory: Path, row: int) -> bool:
-    db = peek(directory)
-    try:
-        return any(found["id"] == row for found in inbox.listing(db, EventState.DEAD, limit=10_000))
-    finally:
-        db.close()
 
 
 async def _act(directory: Path, verb: str, row: int) -> bool:

@@ -25,7 +25,9 @@ def log_to_stderr() -> None:
         structlog.processors.format_exc_info,
     ]
     is_terminal = sys.stderr.isatty()
-    last: Any = structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer(ensure_ascii=False)
+    last: Any = (
+        structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer(ensure_ascii=False)
+    )
     structlog.configure(
         processors=[*(shared[:2] if is_terminal else shared), last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

@@ -159,4 +159,3 @@ def handlers(app: App) -> dict[str, Any]:
         "retry_event": act,
         "drop_event": act,
     }
-

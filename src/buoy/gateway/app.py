@@ -49,9 +49,7 @@ class App:
         self.started_at = wall()
         self.supervisor = Supervisor()
         self.sender = Sender(store, self.supervisor, self.platforms, wall=wall, holding=holding)
-        self.worker = Worker(
-            store, self.supervisor, self.platforms, self.agents, self.sender, wall=wall, turns=turns
-        )
+        self.worker = Worker(store, self.supervisor, self.platforms, self.agents, self.sender, wall=wall, turns=turns)
         self.door = Door(store, self.worker, self.sender, wall=wall)
         self.lost: asyncio.Future[StoreLostError] = asyncio.get_running_loop().create_future()
         self._retention = (bodies_days * 86400, keys_days * 86400)
@@ -91,7 +89,9 @@ class App:
             return target
         if not bots:
             raise ConfigError(f"no bot on platform {target.platform!r} is configured; targets here begin with qq:")
-        raise ConfigError(f"target {target} names no bot of this Buoy; append one of: {', '.join('@' + b for b in bots)}")
+        raise ConfigError(
+            f"target {target} names no bot of this Buoy; append one of: {', '.join('@' + b for b in bots)}"
+        )
 
     async def send(
         self, target: Target | str, reply: Reply | str, *, key: str | None = None, origin: str = "send"

@@ -28,8 +28,6 @@ def snapshot(app: App) -> dict[str, Any]:
         "outbox": {**app.store.read(status.outbox_depth, now), **app.sender.health()},
         "gaps": app.store.read(status.gaps, 10),
         "store": asdict(app.store.stats),
-        "tasks": {
-            child.name: {"restarts": child.restarts, "last_end": child.last_end} for child in children.values()
-        },
+        "tasks": {child.name: {"restarts": child.restarts, "last_end": child.last_end} for child in children.values()},
         "job_failures": app.supervisor.job_failures,
     }

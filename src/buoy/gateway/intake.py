@@ -70,7 +70,15 @@ class Door:
         cursor = self.cursor(bot, shard)
         now = self._wall()
         since = cursor.updated_at if cursor is not None and cursor.session == session else now
-        log.error("gap", bot=bot, shard=shard, session=session, stored=stored, cause=cause, seconds=round(now - since, 1))
+        log.error(
+            "gap",
+            bot=bot,
+            shard=shard,
+            session=session,
+            stored=stored,
+            cause=cause,
+            seconds=round(now - since, 1),
+        )
         return self._store.write(inbox.record_gap, bot, shard, session, stored, since, now, cause)
 
 

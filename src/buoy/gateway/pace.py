@@ -10,7 +10,12 @@ from dataclasses import dataclass
 
 from buoy.letters import Cause, Failed, Outcome
 
-PROBE_BACKOFF_S = (0.5, 1.0, 2.0, 4.0)  # fault row 11: the first send leaves within 5 s of the end of an outage
+PROBE_BACKOFF_S = (
+    0.5,
+    1.0,
+    2.0,
+    4.0,
+)  # fault row 11: the first send leaves within 5 s of the end of an outage
 RATE_BACKOFF_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # protocol.md 18: back off exponentially from 1 s
 DOWN = frozenset({Cause.UNREACHABLE, Cause.TOKEN})
 HTTP_TOO_MANY = 429

@@ -35,7 +35,6 @@ from buoy.letters import (
     Hold,
     Letter,
     LetterState,
-    Outcome,
     Proactive,
     Repeat,
     Sent,
@@ -234,7 +233,9 @@ class Sender:
             wanted.is_given_up = True
             if self._store.withdraw(job):
                 self._lanes.failed(lane, claimed=False)
-            raise NotStoredError("not stored: the disk did not take it in time; nothing will be sent, try again") from None
+            raise NotStoredError(
+                "not stored: the disk did not take it in time; nothing will be sent, try again"
+            ) from None
         except StoreError as error:
             raise NotStoredError(f"not stored: {error}; nothing will be sent") from error
         if not is_fresh:
@@ -256,7 +257,12 @@ class Sender:
         if put is None or not put.fresh or wanted.is_given_up:
             self._lanes.failed(lane, claimed=False)
             if put is not None and put.fresh:
-                self._later(outbox.drop, put.letter.id, "stored after its caller was told that it was not", self._wall())
+                self._later(
+                    outbox.drop,
+                    put.letter.id,
+                    "stored after its caller was told that it was not",
+                    self._wall(),
+                )
         else:
             self._settled[put.letter.id] = wanted.settled
             self._lanes.stored(lane, put.letter.id, put.letter, claimed=False)
@@ -349,7 +355,12 @@ class Sender:
         for _ in range(REPLANS):
             now = self._wall()
             if now - letter.created_at > self._holding.days * 86400:
-                self._end(lane, letter, LetterState.DEAD, f"not deliverable for {self._holding.days:g} days: {letter.reason}")
+                self._end(
+                    lane,
+                    letter,
+                    LetterState.DEAD,
+                    f"not deliverable for {self._holding.days:g} days: {letter.reason}",
+                )
                 return None
             plan = self._platforms[letter.bot].plan(letter, self._anchors(letter, now), now)
             match plan:
@@ -407,7 +418,13 @@ class Sender:
 
     async def _failed(self, lane: Key, letter: Letter, failed: Failed, now: float) -> None:
         """Decide what a failed attempt means for the letter."""
-        log.info("attempt failed", letter=letter.id, cause=failed.cause.value, reason=failed.reason, code=failed.code)
+        log.info(
+            "attempt failed",
+            letter=letter.id,
+            cause=failed.cause.value,
+            reason=failed.reason,
+            code=failed.code,
+        )
         if failed.cause in DEAD_CAUSES:
             self._end(lane, letter, LetterState.DEAD, failed.reason, failed=failed)
         elif failed.cause in HELD_CAUSES:
@@ -416,7 +433,9 @@ class Sender:
             await self._reworded(lane, letter, failed, now)
         elif failed.cause is Cause.ANCHOR:
             self._later(outbox.unbind, letter.id, failed.reason, now)
-            freed = replace(letter, state=LetterState.QUEUED, anchor=None, anchor_row=None, seq=None, reason=failed.reason)
+            freed = replace(
+                letter, state=LetterState.QUEUED, anchor=None, anchor_row=None, seq=None, reason=failed.reason
+            )
             self._postpone(lane, freed, now)
         else:
             delay = self._draw(*backoff.letter(letter.attempts, failed.retry_after_s))
@@ -508,9 +527,7 @@ class Sender:
 
     async def sweep(self) -> None:
         """End letters that were held too long or are too many."""
-        await self._store.write(
-            outbox.expire_held, self._holding.days * 86400, self._holding.per_lane, self._wall()
-        )
+        await self._store.write(outbox.expire_held, self._holding.days * 86400, self._holding.per_lane, self._wall())
 
     @property
     def active(self) -> int:
@@ -521,7 +538,11 @@ class Sender:
         """Plain data for status."""
         now = self._wall()
         paces = {
-            bot: {"paused_s": max(0.0, round(pace.until - now, 1)), "failures": pace.failures, "reason": pace.reason}
+            bot: {
+                "paused_s": max(0.0, round(pace.until - now, 1)),
+                "failures": pace.failures,
+                "reason": pace.reason,
+            }
             for bot, pace in self._paces.items()
         }
         return {"active": self._active, "lanes": len(self._lanes), "pace": paces, **self.counts}
@@ -550,9 +571,7 @@ def _merge_held(
     return carriers
 
 
-def _reword(
-    db: sqlite3.Connection, letter: Letter, bodies: Sequence[bytes], reason: str, now: float
-) -> list[Letter]:
+def _reword(db: sqlite3.Connection, letter: Letter, bodies: Sequence[bytes], reason: str, now: float) -> list[Letter]:
     """Give a refused letter another body; further bodies become letters of their own."""
     outbox.reword(db, letter.id, bodies[0], reason, now)
     first = outbox.get(db, letter.id)

@@ -54,13 +54,19 @@ class Supervisor:
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     raise
                 child.last_end = "cancelled from inside"  # not by us: a service must not end that way either
-            except Exception as error:  # noqa: BLE001  whatever it was, the service starts again and the log says why
+            except Exception as error:
                 child.last_end = f"{type(error).__name__}: {error}"
                 log.exception("service failed", service=child.name)
             child.restarts += 1
             child.failures = 1 if loop.time() - child.started_at >= STABLE_S else child.failures + 1
             pause = BACKOFF_S[min(child.failures, len(BACKOFF_S)) - 1]
-            log.warning("service restarts", service=child.name, ended=child.last_end, restarts=child.restarts, in_s=pause)
+            log.warning(
+                "service restarts",
+                service=child.name,
+                ended=child.last_end,
+                restarts=child.restarts,
+                in_s=pause,
+            )
             await asyncio.sleep(pause)
 
     def start(self, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

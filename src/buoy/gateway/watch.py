@@ -93,16 +93,25 @@ class Watch:
             readable, _, _ = select.select([self._read], [], [], TICK_S)
             now = time.monotonic()
             if now - previous > TICK_S * 4:
-                self._beat = max(self._beat, now - TICK_S)  # the whole process slept (SIGSTOP, suspend): not the loop's fault
+                self._beat = max(
+                    self._beat, now - TICK_S
+                )  # the whole process slept (SIGSTOP, suspend): not the loop's fault
             previous = now
             if readable and self._read.recv(64):
                 self.begin_shutdown()
                 self._loop.call_soon_threadsafe(self._on_signal)
             if self._ends_at is not None:
                 if now >= self._ends_at:
-                    self._leave(EXIT_OK, f"not everything had ended after {self._deadline_s:g} s; what is open is in the store")
+                    self._leave(
+                        EXIT_OK,
+                        f"not everything had ended after {self._deadline_s:g} s; what is open is in the store",
+                    )
             elif now - self._beat > self._stuck_s:
-                self._leave(EXIT_LOOP, f"the event loop has been stuck for {self._stuck_s:g} s; it stands here:", is_stuck=True)
+                self._leave(
+                    EXIT_LOOP,
+                    f"the event loop has been stuck for {self._stuck_s:g} s; it stands here:",
+                    is_stuck=True,
+                )
 
     def _leave(self, code: int, why: str, *, is_stuck: bool = False) -> None:
         """End the process now; say why first."""

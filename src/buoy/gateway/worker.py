@@ -273,7 +273,9 @@ class Worker:
                 if not reply.text.strip():
                     continue
                 if last is not None:
-                    batch = self._sender.batch(event, self._compose(event, [last]), first=len(message.delivered) + queued + 1)
+                    batch = self._sender.batch(
+                        event, self._compose(event, [last]), first=len(message.delivered) + queued + 1
+                    )
                     queued += await self._queue(batch, None)
                 last = reply
         return queued, [last] if last is not None else []

@@ -16,7 +16,20 @@ from typing import Any, TextIO
 
 from buoy.chat import Message, Reply, Sender, Target
 from buoy.errors import ConfigError
-from buoy.letters import Anchor, Arrival, End, Event, Failed, Intake, Letter, LetterState, Outcome, Plan, Proactive, Sent
+from buoy.letters import (
+    Anchor,
+    Arrival,
+    End,
+    Event,
+    Failed,
+    Intake,
+    Letter,
+    LetterState,
+    Outcome,
+    Plan,
+    Proactive,
+    Sent,
+)
 
 LANE = "console:local:me"
 
@@ -55,8 +68,19 @@ class Console:
                 frame = json.dumps({"text": line.rstrip("\n")}, ensure_ascii=False).encode()
                 await intake.put(
                     Arrival(
-                        self.bot, 0, "", None, "line", key, frame, LANE, turn=True, anchor=None, event_at=now,
-                        received_at=now, bypass=line.strip() == "/stop",
+                        self.bot,
+                        0,
+                        "",
+                        None,
+                        "line",
+                        key,
+                        frame,
+                        LANE,
+                        turn=True,
+                        anchor=None,
+                        event_at=now,
+                        received_at=now,
+                        bypass=line.strip() == "/stop",
                     )  # fmt: skip
                 )
             self._is_open = False
@@ -69,7 +93,13 @@ class Console:
         """A line as a message."""
         text = json.loads(event.frame)["text"]
         return Message(
-            text.strip(), event.lane, Sender("me"), event.key, at=event.event_at, turn=event.key, attempt=event.attempts
+            text.strip(),
+            event.lane,
+            Sender("me"),
+            event.key,
+            at=event.event_at,
+            turn=event.key,
+            attempt=event.attempts,
         )
 
     def compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
@@ -103,7 +133,9 @@ class Console:
         """Print it, once: a letter that may have been printed before a crash is not printed again."""
         del anchors, now
         if letter.frozen:
-            return End(LetterState.UNSURE, "it may have been printed before the process ended; it is not repeated")
+            return End(
+                LetterState.UNSURE, "it may have been printed before the process ended; it is not repeated"
+            )
         return Proactive()
 
     def alive_since(self, lane: str, now: float) -> float:
@@ -121,7 +153,11 @@ class Console:
 
     def health(self) -> dict[str, Any]:
         """Open until stdin ends."""
-        return {"platform": "console", "phase": "live" if self._is_open else "ended", "connected": self._is_open}
+        return {
+            "platform": "console",
+            "phase": "live" if self._is_open else "ended",
+            "connected": self._is_open,
+        }
 
     async def close(self) -> None:
         """A thread may still wait for a line; it ends with the process."""

@@ -10,6 +10,7 @@ messages get a turn: design, "Turns".
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -334,9 +335,12 @@ def _attachment(one: dict[str, Any]) -> Attachment:
     )
 
 
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
 def _url(url: str) -> str:
     """Give an address without a scheme one (9.1)."""
-    return url if not url or "://" in url[:16] else f"https://{url.lstrip('/')}"
+    return url if not url or _SCHEME.match(url) else f"https://{url.lstrip('/')}"
 
 
 def parse(name: str, d: bytes | msgspec.Raw) -> InboundMessage | Relation | Interaction | Audit | Kept:

@@ -17,9 +17,9 @@ _FACE: Final = re.compile(r'<faceType=(\d{1,9}),faceId="([^"]{0,64})",ext="([^"]
 def read(content: str, event: str, mentions: Any) -> str:
     """Make a message's content what its author meant to say.
 
-    The mention of the bot is removed: whom ``is_you`` marks, in guilds also bots among ``mentions``, and there
-    the first mention of an @-event when the list does not tell. Other mentions become ``@name`` where the name
-    is known, faces become their text in brackets, guild entities are decoded, both ends are trimmed.
+    The mention of the bot is removed: whom ``is_you`` marks, in guilds also bots among ``mentions``, and
+    there the first mention of an @-event when the list does not tell. Other mentions become ``@name`` where
+    the name is known, faces become their text in brackets, guild entities are decoded, both ends trimmed.
     """
     guild = event in {"AT_MESSAGE_CREATE", "MESSAGE_CREATE", "DIRECT_MESSAGE_CREATE"}
     if "<" in content:

@@ -320,24 +320,20 @@ def build_token(app_id: str, secret: str) -> bytes:
 
 def parse_token(status: int, body: bytes) -> Token | TokenRefused:
     """Read the answer of the token call; failures come with HTTP 200 as well (2.2). Total."""
-    answer = _loose(body)
-    if answer is None:
-        if status == codes.HTTP_TOO_MANY:
-            return TokenRefused("rate", 0, "QQ limits token requests")
-        return TokenRefused("down", 0, f"the token endpoint's answer cannot be read (HTTP {status})")
+    answer = _loose(body) or {}
     token = answer.get("access_token")
     if 200 <= status < 300 and isinstance(token, str) and token:
         life = wire.number_of(answer.get("expires_in"))
         return Token(token, _ASSUMED_LIFE_S if life is None else max(life, 0.0))
-    for key in ("code", "err_code"):
-        refused = _TOKEN_CODES.get(wire.integer(answer.get(key)) or 0)
-        if refused is not None:
-            return refused
-    code = wire.integer(answer.get("code")) or wire.integer(answer.get("err_code")) or 0
+    numbers = [number for key in ("code", "err_code") if (number := wire.integer(answer.get(key)))]
+    for number in numbers:
+        if number in _TOKEN_CODES:
+            return _TOKEN_CODES[number]
+    code = next(iter(numbers), 0)
     if status == codes.HTTP_TOO_MANY:
-        return TokenRefused("rate", code, "QQ limits token requests")
-    number = f"code {code}, " if code else ""
-    return TokenRefused("down", code, f"the token endpoint gave no token ({number}HTTP {status})")
+        return TokenRefused("rate", code, f"QQ limits token requests (HTTP {status})")
+    named = f"code {code}, " if code else ""
+    return TokenRefused("down", code, f"the token endpoint gave no token ({named}HTTP {status})")
 
 
 # --- gateway look-up (5) ------------------------------------------------------------------------------------

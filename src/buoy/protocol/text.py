@@ -79,8 +79,7 @@ def split(text: str, limit: int = TEXT_LIMIT, *, dense: bool = False) -> list[st
         chunk = text[at:cut].rstrip()
         if chunk and chunk.strip() != opened.strip():
             pieces.append(head + chunk + needed)
-        blank = _BLANK_LINES.match(text, after)
-        at = blank.end() if blank else after
+        at = _past_blanks(text, after)
         known = bisect_right(ends, at)
         if opened and known < len(fences) and not text[at : fences[known].start].strip():
             at, opened = fences[known].end, ""  # of this code only the closing line is left
@@ -120,6 +119,16 @@ def _cut(text: str, at: int, room: int, *, dense: bool) -> tuple[int, int]:
             return latest
     end = _whole(text, at, end)
     return end, end
+
+
+def _past_blanks(text: str, at: int) -> int:
+    """Find where the next piece starts: after blank lines, and after blanks that do not indent a line."""
+    lines = _BLANK_LINES.match(text, at)
+    if lines:
+        return lines.end()
+    while at < len(text) and text[at - 1] != "\n" and text[at].isspace():
+        at += 1
+    return at
 
 
 def _fit(text: str, at: int, room: int) -> int:

@@ -287,16 +287,14 @@ def _passive(
     ident = msg_id if by_message else event_id
     anchor = bot.anchors.get(ident) if isinstance(ident, str) else None
     guild = scene in {"channel", "dm"}
+    if anchor is not None and not by_message and not anchor.repliable:
+        return _no(40034027, "this event cannot be replied to")
     if (
         anchor is None
         or anchor.is_message is not by_message
         or (anchor.scene, anchor.target) != (scene, target)
     ):
-        if anchor is not None and not by_message and not anchor.repliable:
-            return _no(40034027, "this event cannot be replied to")
         return _no((304026 if guild else 40034024) if by_message else 40034025, "anchor invalid")
-    if not by_message and not anchor.repliable:
-        return _no(40034027, "this event cannot be replied to")
     if now - anchor.at > settings.WINDOW_S[scene]:
         return _no((304027 if guild else 40034005) if by_message else 40034026, "anchor expired")
     if guild:

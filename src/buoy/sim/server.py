@@ -154,7 +154,7 @@ class Server:
 
     def _connections(self) -> list[asyncio.Transport]:
         assert self._http is not None
-        return [cast("asyncio.Transport", c.transport) for c in self._http.connections if c.transport]
+        return [c.transport for c in self._http.connections if c.transport]
 
     def _cut_all(self) -> None:
         for connection in self._connections():
@@ -249,6 +249,7 @@ class Server:
 
     async def _wait(self, future: asyncio.Future[None], ident: int) -> None:
         self._hung[future] = ident
+        self._world.on_change()
         try:
             await future
         finally:

@@ -72,7 +72,7 @@ class Session:
         self.deaf = False
 
     def frame(self, kind: str, d: bytes, ident: str | None = None, *, keep: bool = True) -> bytes:
-        """Number a dispatch, keep it, return its frame. ``kind`` and ``ident`` need no escaping."""
+        """Number a dispatch and keep it. ``kind`` and ``ident`` need no escaping."""
         self.s += 1
         head = b'{"op":0,"s":%d,"t":"%s"' % (self.s, kind.encode())
         frame = b'%s,"id":"%s","d":%s}' % (head, ident.encode(), d) if ident else b'%s,"d":%s}' % (head, d)

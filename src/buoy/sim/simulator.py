@@ -224,9 +224,13 @@ class Sim:
             self._timer.cancel()
             self._timer = None
         due = self.world.next_due()
-        if self._loop is None or due is None or self.clock.speed == 0:
+        if self._loop is None or due is None:
             return
-        delay = max(0.0, (due - self.clock.now()) / self.clock.speed)
+        delay = max(0.0, due - self.clock.now())
+        if delay and not self.clock.speed:
+            return  # the clock stands still
+        if delay:
+            delay /= self.clock.speed
         self._timer = self._loop.call_later(delay, self._run_due)
 
     def _run_due(self) -> None:

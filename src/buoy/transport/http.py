@@ -21,6 +21,7 @@ from buoy.transport.route import (
     check_url,
     deadlines,
     explain,
+    is_unsent,
 )
 
 if TYPE_CHECKING:
@@ -137,8 +138,16 @@ class Http:
             self._retire(pool)
         except (ConfigError, aiohttp.InvalidURL) as error:
             failure = NotSentError(str(error))
+        except TimeoutError as error:
+            late = f"within {timeout_s:g} s"
+            failure = (
+                NotSentError(f"no connection to {url.host} {late}")
+                if is_unsent(error)
+                else LostError(f"no whole answer {late}")
+            )
+            self._retire(pool)
         except (aiohttp.ClientError, OSError) as error:
-            failure = LostError(explain(error) or f"no whole answer within {timeout_s:g} s")
+            failure = LostError(explain(error))
             self._retire(pool)
         finally:
             pool.users -= 1

@@ -34,6 +34,7 @@ SCHEMES: Final = {
     "wss": "https",
 }  # and whose proxy setting counts
 PLAIN: Final = {"http": "https", "ws": "wss"}
+UNSENT: Final = "before anything was sent"
 REASON_LIMIT: Final = 300
 USER_AGENT: Final = f"buoy/{__version__}"
 
@@ -217,15 +218,23 @@ class Connector(aiohttp.TCPConnector):
         """Take a connection from the pool or make one."""
         try:
             return await super().connect(req, traces, timeout)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except asyncio.CancelledError as error:
+            error.add_note(UNSENT)
+            raise
+        except (aiohttp.ClientError, OSError) as error:
             reason = explain(error) or f"no connection to {req.url.host} within {timeout.connect:g} s"
         raise NotSentError(reason)  # outside: the original carries headers and the proxy's password
 
 
 @functools.lru_cache(64)
 def deadlines(timeout_s: float) -> aiohttp.ClientTimeout:
-    """Bound the connect. It ends before the caller's deadline, so that we know which of the two it was."""
-    return aiohttp.ClientTimeout(connect=min(CONNECT_S, timeout_s * 0.9), ceil_threshold=float("inf"))
+    """Bound the connect inside a deadline of ``timeout_s``, which is the caller's to keep."""
+    return aiohttp.ClientTimeout(connect=min(CONNECT_S, timeout_s), ceil_threshold=float("inf"))
+
+
+def is_unsent(error: TimeoutError) -> bool:
+    """Return whether the deadline that raised ``error`` cut a `Connector` off before it had a connection."""
+    return UNSENT in getattr(error.__cause__, "__notes__", ())
 
 
 def explain(error: BaseException) -> str:

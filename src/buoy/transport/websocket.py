@@ -113,8 +113,10 @@ class Socket:
             failure = OpenError(f"HTTP {error.status} instead of the upgrade to WebSocket", error.status)
         except (ConfigError, aiohttp.InvalidURL) as error:
             failure = OpenError(str(error))
+        except TimeoutError:
+            failure = OpenError(f"no upgrade to WebSocket within {timeout_s:g} s")
         except (aiohttp.ClientError, OSError) as error:
-            failure = OpenError(explain(error) or f"no upgrade to WebSocket within {timeout_s:g} s")
+            failure = OpenError(explain(error))
         except BaseException:
             await _drop(session, line)
             raise

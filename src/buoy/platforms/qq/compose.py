@@ -33,7 +33,9 @@ def decode(stored: bytes) -> Body:
     return _DECODER.decode(stored)
 
 
-def compose(scene: str, replies: Sequence[Reply], *, used: int = 0, reference: str | None = None) -> list[bytes]:
+def compose(
+    scene: str, replies: Sequence[Reply], *, used: int = 0, reference: str | None = None
+) -> list[bytes]:
     """Turn one turn's replies into letters that fit the size limit and, where possible, the reply budget.
 
     Long texts are split, and when there are more pieces than replies left, neighbours of one kind are merged. Nothing
@@ -62,7 +64,9 @@ def merge(bodies: Sequence[bytes]) -> list[bytes]:
     """Join held letters into as few as their size allows, in order; markdown survives only where all have it."""
     parts = [decode(body) for body in bodies]
     markdown = all(part.markdown for part in parts)
-    return [encode(Body(piece, markdown)) for piece in rules.pack([part.text for part in parts], TEXT_LIMIT, 1)]
+    return [
+        encode(Body(piece, markdown)) for piece in rules.pack([part.text for part in parts], TEXT_LIMIT, 1)
+    ]
 
 
 def reword(stored: bytes, *, code: int) -> list[bytes]:

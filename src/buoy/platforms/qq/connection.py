@@ -158,7 +158,9 @@ class Connection:
         if self._timer is not None:
             self._timer.cancel()
         self._wake_at = self.state.wake_at
-        self._timer = None if self._wake_at is None else self._loop.call_at(self._wake_at, self.feed, m.Tick())
+        self._timer = (
+            None if self._wake_at is None else self._loop.call_at(self._wake_at, self.feed, m.Tick())
+        )
 
     def _do(self, command: m.Command) -> None:
         """Carry out one command. Nothing here waits."""
@@ -170,7 +172,9 @@ class Connection:
             case m.Sleep(generation, low, high):
                 self._loop.call_later(self._draw(low, high), self.feed, m.Woke(generation))
             case m.Locate(generation, force_token, fresh_url):
-                self._attempt = self._start(self._locate(generation, force_token=force_token, fresh_url=fresh_url))
+                self._attempt = self._start(
+                    self._locate(generation, force_token=force_token, fresh_url=fresh_url)
+                )
             case m.Open(generation):
                 self.attempts += 1
                 self._attempt = self._start(self._open(generation))

@@ -15,7 +15,9 @@ from buoy.transport.token import TokenError, TokenSource
 class Delivery:
     """Sends frozen letters and classifies the answers; holds no state of its own about them."""
 
-    def __init__(self, http: Http, token: TokenSource, hosts: Hosts, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
+    def __init__(
+        self, http: Http, token: TokenSource, hosts: Hosts, *, timeout_s: float = SEND_TIMEOUT_S
+    ) -> None:
         self._http = http
         self._token = token
         self._hosts = hosts
@@ -86,4 +88,6 @@ def refused_token(error: TokenError) -> Failed:
     """A letter that could not leave for want of a token: nothing was accepted, whatever the reason."""
     permanent = error.kind in {"secret", "bot"}
     reason = f"{error.reason}; {error.remedy}" if error.remedy else error.reason
-    return Failed(Cause.OPERATOR if permanent else Cause.UNREACHABLE, reason, retry_after_s=error.retry_after_s)
+    return Failed(
+        Cause.OPERATOR if permanent else Cause.UNREACHABLE, reason, retry_after_s=error.retry_after_s
+    )

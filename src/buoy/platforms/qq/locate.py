@@ -108,7 +108,9 @@ class Locator:
             if (is_young and not fresh_url) or not self._may_ask(now):
                 return Location(cached.url, token, cached.remaining, cached.reset_s, cached.asked_at)
         elif not self._may_ask(now):
-            raise LocateError(Trouble.TRANSIENT, "QQ allows two gateway look-ups a minute and they are used up")
+            raise LocateError(
+                Trouble.TRANSIENT, "QQ allows two gateway look-ups a minute and they are used up"
+            )
         return await self._ask(token)
 
     def _may_ask(self, now: float) -> bool:

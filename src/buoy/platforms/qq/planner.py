@@ -64,8 +64,11 @@ def plan(letter: Letter, anchors: Sequence[Anchor], now: float, *, scene: str, a
     if allowed.proactive:
         return Proactive()
     if spent:
-        return Hold(f"all {budget} replies of the conversation's last message are used; held until the next one")
+        return Hold(
+            f"all {budget} replies of the conversation's last message are used; held until the next one"
+        )
     if late or letter.event is not None:
         return Hold(f"the reply window of {window_s // 60} min has passed; held until the next message")
-    return Hold("nobody has written here lately and proactive messages are not allowed; held until the next message")
-
+    return Hold(
+        "nobody has written here lately and proactive messages are not allowed; held until the next message"
+    )

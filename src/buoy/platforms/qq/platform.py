@@ -60,7 +60,9 @@ class QQ:
         self._account = account
         self._wall = wall
         self._http = Http(environ=environ)
-        self._token = TokenSource(self._http, account.app_id, account.secret, account.token_urls, clock=monotonic)
+        self._token = TokenSource(
+            self._http, account.app_id, account.secret, account.token_urls, clock=monotonic
+        )
         self._hosts = Hosts(account.api_bases)
         self._locator = Locator(self._http, self._token, self._hosts, monotonic=monotonic, wall=wall)
         self._delivery = Delivery(self._http, self._token, self._hosts)
@@ -100,7 +102,9 @@ class QQ:
         """One letter that answers nothing."""
         pieces = compose.compose("c2c", [reply])
         if len(pieces) != 1:
-            raise ConfigError(f"the text has {len(reply.text)} characters; one QQ message takes 4000, send it in parts")
+            raise ConfigError(
+                f"the text has {len(reply.text)} characters; one QQ message takes 4000, send it in parts"
+            )
         return pieces[0]
 
     def text_of(self, body: bytes) -> str:
@@ -118,14 +122,17 @@ class QQ:
     def check(self, target: Target) -> None:
         """Refuse a target that QQ does not know. Raises ConfigError."""
         if target.scene not in SCENES:
-            raise ConfigError(f"QQ has no scene {target.scene!r}; targets are qq:c2c:, qq:group:, qq:channel: or qq:dm:")
+            raise ConfigError(
+                f"QQ has no scene {target.scene!r}; targets are qq:c2c:, qq:group:, qq:channel: or qq:dm:"
+            )
 
     def plan(self, letter: Letter, anchors: Sequence[Anchor], now: float) -> Plan:
         """See :mod:`buoy.platforms.qq.planner`."""
         scene = _scene(letter.lane)
         believed = self._refused.get(letter.lane)
         allowed = Allowed(
-            proactive=scene in self._account.proactive and (believed is None or now - believed > REFUSAL_LIFE_S),
+            proactive=scene in self._account.proactive
+            and (believed is None or now - believed > REFUSAL_LIFE_S),
             repeat_unsure=self._account.repeat_unsure,
             session=self.connection is None or self.connection.state.connected,
         )
@@ -174,7 +181,9 @@ class QQ:
             "cause": state.cause,
             "code": state.code,
             "reason": state.reason,
-            "next_try_s": None if state.deadline is None or state.connected else round(state.deadline - now, 1),
+            "next_try_s": None
+            if state.deadline is None or state.connected
+            else round(state.deadline - now, 1),
             "session": None if state.session is None else state.session.id[:8],
             "seen": None if state.session is None else state.session.seen,
             "stored": None if state.session is None else state.session.stored,

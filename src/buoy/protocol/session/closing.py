@@ -139,7 +139,8 @@ def ended(s: State, now: float, code: int | None, reason: str, *, gone: bool) ->
     """Decide by the close code, an op 9 before it, and what was being tried."""
     action = close_action(code)
     invalid = s.phase is Phase.LINGERING
-    lost = action in DROPPING or (invalid and not s.resumable)
+    shown = s.phase is not Phase.OPENING and s.phase is not Phase.GREETING  # else no code can mean our session
+    lost = (shown and action in DROPPING) or (invalid and not s.resumable)
     cause = Trouble.INVALID if lost or invalid else Trouble.CLOSED
     floor = limits.INVALID_SESSION_PAUSE_S if lost else (0.0, 0.0)
     if action is Action.BLOCK:

@@ -1,0 +1,1 @@
+"""Figures, not tests: run with `make bench`."""

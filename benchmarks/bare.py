@@ -1,0 +1,58 @@
+"""The ceiling: an echo bot of bare aiohttp that stores nothing, checks nothing, and survives nothing.
+
+Usage: python -m benchmarks.bare API_BASE APP_ID SECRET
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from contextlib import suppress
+
+import aiohttp
+from yarl import URL
+
+from buoy.protocol import wire
+
+
+async def main(api: str, app_id: str, secret: str) -> None:
+    """Identify once, answer every private message, until killed."""
+    tasks: set[asyncio.Task[None]] = set()
+    connector = aiohttp.TCPConnector(limit=100)
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        answer = await session.post(api + wire.TOKEN_PATH, json={"appId": app_id, "clientSecret": secret})
+        token = (await answer.json())["access_token"]
+        headers = {"Authorization": f"{wire.AUTH_SCHEME} {token}", "Content-Type": "application/json"}
+        gateway = await (await session.get(api + wire.GATEWAY_PATH, headers=headers)).json()
+        urls: dict[str, URL] = {}
+
+        async def reply(openid: str, text: str, msg_id: str) -> None:
+            url = urls.get(openid)
+            if url is None:
+                url = urls[openid] = URL(f"{api}/v2/users/{openid}/messages", encoded=True)
+            body = json.dumps({"msg_type": 0, "content": text, "msg_id": msg_id, "msg_seq": 1}).encode()
+            async with session.post(url, data=body, headers=headers) as response:
+                await response.read()
+
+        async with session.ws_connect(gateway["url"]) as ws:
+            async for message in ws:
+                frame = json.loads(message.data)
+                if frame["op"] == wire.Op.HELLO:
+                    await ws.send_bytes(wire.identify(token, wire.Intent.GROUP_AND_C2C_EVENT, 0, 1))
+                elif frame.get("t") == "READY":
+                    print("ready", flush=True)
+                elif frame.get("t") == "C2C_MESSAGE_CREATE":
+                    d = frame["d"]
+                    task = asyncio.create_task(reply(d["author"]["user_openid"], d["content"], d["id"]))
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        try:
+            from uvloop import run
+        except ImportError:
+            run = asyncio.run
+        run(main(*sys.argv[1:4]))

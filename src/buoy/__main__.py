@@ -1,0 +1,5 @@
+"""`python -m buoy` is `buoy`."""
+
+from buoy.faces.cli import main
+
+main()

@@ -1,0 +1,81 @@
+"""The examples do what they say, run the way they tell, and the table beside them lists them all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from buoy.agents import build
+from buoy.chat import Attachment, Message, Reply, Sender, collect
+from buoy.errors import AgentError
+from buoy.settings import Agent
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+README = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(EXAMPLES)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+def run(kind: str, text: str, *attachments: Attachment, table: Agent | None = None) -> list[Reply]:
+    agent = build(kind, (table or Agent()).settings())
+
+    async def turn() -> list[Reply]:
+        try:
+            return await collect(
+                agent, Message(text, "qq:c2c:A", Sender("A", "Ann"), attachments=attachments)
+            )
+        finally:
+            await agent.close()
+
+    return asyncio.run(turn())
+
+
+def test_echo_agent() -> None:
+    assert run("python:echo_agent:answer", "hi") == [Reply("You said: hi")]
+
+
+def test_echo_agent_is_ten_lines_long() -> None:
+    source = (EXAMPLES / "echo_agent.py").read_text(encoding="utf-8")
+    assert len([line for line in source.splitlines() if line.strip()]) <= 10
+
+
+def test_several_replies() -> None:
+    assert run("python:several_replies:answer", "hello", Attachment("image/png", "u")) == [
+        Reply("Hello Ann."),
+        Reply("You wrote **5** characters.", markdown=True, quote=True),
+        Reply("I received [image/png]."),
+    ]
+    assert run("python:several_replies:answer", "") == []
+
+
+def test_blocking_agent_with_the_settings_of_the_readme() -> None:
+    (toml,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    table = msgspec.convert(tomllib.loads(toml)["bots"][0]["agent"], Agent)
+    (reply,) = run(table.kind, "hi", table=table)
+    assert re.fullmatch(r"Your number is \d+\.", reply.text)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell script")
+def test_command_agent() -> None:
+    assert run("command:./command_agent.sh", "words one two") == [Reply("3")]
+    assert run("command:./command_agent.sh", "silence") == []
+    with pytest.raises(AgentError, match="as you wished"):
+        run("command:./command_agent.sh", "fail")
+
+
+def test_the_readme_lists_every_example() -> None:
+    files = {file.name for file in EXAMPLES.iterdir() if file.is_file()} - {"README.md"}
+    assert files == set(re.findall(r"^\| `([^`]+)` \|", README, re.MULTILINE))
+    for kind in re.findall(r"BUOY_AGENT=(\S+) buoy run", README):
+        build(kind)
