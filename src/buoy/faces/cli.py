@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,11 +49,11 @@ def quiet() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
-def settings(path: Path | None, *, bots: bool = True) -> Config:
+def settings(path: Path | None, *, bots: bool = True, environ: Mapping[str, str] = os.environ) -> Config:
     """Read the settings, warnings to stderr."""
     from buoy.config import load  # noqa: PLC0415
 
-    config = load(path, os.environ, bots=bots)
+    config = load(path, environ, bots=bots)
     for warning in config.warnings:
         print(f"buoy: warning: {warning}", file=sys.stderr)
     return config
@@ -70,10 +71,10 @@ def run(config: _Settings = None) -> None:
 @app.command()
 def console(config: _Settings = None) -> None:
     """Talk to the configured agent here in the terminal; no QQ involved."""
-    loaded = settings(config, bots=False)
+    loaded = settings(config, environ={"QQ_APP_ID": "console", "QQ_CLIENT_SECRET": "-", **os.environ})
     from buoy.faces import runner  # noqa: PLC0415
 
-    raise typer.Exit(runner.console(loaded, os.environ))
+    raise typer.Exit(runner.console(loaded))
 
 
 @app.command()

@@ -1,15 +1,14 @@
-"""`buoy status`, `inbox`, `outbox`, `deadletter`, `trace`: read without a lock, write through whoever owns the store."""
+"""`buoy status`, `inbox`, `outbox`, `deadletter`, `trace`: read without a lock, write through the store's owner."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -21,6 +20,9 @@ from buoy.durable.trace import trace as steps_of
 from buoy.errors import EXIT_OK, EXIT_REFUSED, ConfigError
 from buoy.faces.control import ask
 from buoy.letters import EventState, LetterState
+
+if TYPE_CHECKING:
+    import sqlite3
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)  # a pipe gets whole lines
 

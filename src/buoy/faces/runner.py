@@ -14,6 +14,7 @@ import structlog
 from buoy.agents import build
 from buoy.config import Config
 from buoy.faces import wiring
+from buoy.gateway.app import App
 from buoy.platforms.console import Console
 
 
@@ -55,14 +56,31 @@ def run(config: Config, environ: Mapping[str, str]) -> int:
         return on_loop(lambda: wiring.serve(config, lambda: wiring.platforms(config, environ), answers))
 
 
-def console(config: Config, environ: Mapping[str, str]) -> int:
-    """Serve one terminal until its input ends."""
+def _also(app: App, job: Coroutine[Any, Any, None]) -> None:
+    app.supervisor.start(job)
+
+
+def console(config: Config) -> int:
+    """Serve one terminal with the first bot's agent until its input ends."""
     log_to_stderr()
-    agent = build(environ.get("BUOY_AGENT", "echo"), {})
+    first = config.bots[0].agent
+    agent = build(first.kind, first.settings())
 
     async def main() -> int:
-        ended = asyncio.Event()
-        line = Console(on_end=ended.set)
-        return await wiring.serve(config, lambda: [line], {line.bot: agent}, until=ended)
+        ended, read_all = asyncio.Event(), asyncio.Event()
+        line = Console(on_end=read_all.set)
+
+        async def finish(app: App) -> None:
+            await read_all.wait()
+            await app.drained()
+            ended.set()
+
+        return await wiring.serve(
+            config,
+            lambda: [line],
+            {line.bot: agent},
+            until=ended,
+            on_start=lambda app: _also(app, finish(app)),
+        )
 
     return on_loop(main)

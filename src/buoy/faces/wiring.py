@@ -106,7 +106,7 @@ async def serve(
         app = assemble(config, store, lines(), answers)
         control = Control(config.data_dir, handlers(app))
         await control.start()
-        app.start()
+        await app.start()
         if on_start is not None:
             on_start(app)
         log.info("started", bots=list(app.platforms), data=str(config.data_dir), pid=os.getpid())

@@ -22,6 +22,7 @@ from buoy.gateway.worker import Turns, Worker
 
 SWEEP_S = 60.0
 FINISH_SHARE = 0.4  # of the shutdown deadline: what runs may finish
+DRAIN_POLL_S = 0.01
 CANCEL_SHARE = 0.2  # what was cancelled may put things back
 
 log = structlog.get_logger("buoy.app")
@@ -59,8 +60,15 @@ class App:
         if not self.lost.done():
             self.lost.set_result(error)
 
-    def start(self) -> None:
-        """Take up what is in the store and run everything under the supervisor."""
+    async def start(self) -> None:
+        """Take up what is in the store and run everything under the supervisor.
+
+        Raises:
+            StoreError: what an earlier process left could not be freed; nothing runs.
+        """
+        buried = await self.store.write(inbox.void_claims, self.store.boot)
+        for event in buried:
+            log.error("turn is dead", event=event.id, reason="it ended the process or failed too often")
         self.sender.start()
         self.worker.start()
         for bot, platform in self.platforms.items():
@@ -133,6 +141,11 @@ class App:
         """A person gives a turn up that does not run."""
         return await self.store.write(inbox.drop, number, self.wall())
 
+    async def drained(self) -> None:
+        """Wait until no turn and no letter is left that could go on now."""
+        while not (self.worker.is_idle and self.sender.is_idle):
+            await asyncio.sleep(DRAIN_POLL_S)
+
     def health(self) -> dict[str, Any]:
         """The snapshot as plain data; see :mod:`buoy.gateway.health`."""
         return snapshot(self)
@@ -144,11 +157,12 @@ class App:
         its runs given back; the store is flushed and closed. Nothing is lost whichever step the time runs out in.
         """
         started = time.monotonic()
+        self.supervisor.is_stopping = True
         self.worker.stop()
         self.sender.stop()
         closing = [asyncio.ensure_future(platform.close()) for platform in self.platforms.values()]
         while (self.worker.active or self.sender.active) and time.monotonic() - started < deadline_s * FINISH_SHARE:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(DRAIN_POLL_S)
         self.worker.cancel()
         await self.supervisor.stop(timeout_s=deadline_s * CANCEL_SHARE)
         _, late = await asyncio.wait(closing, timeout=deadline_s * CANCEL_SHARE) if closing else (set(), set())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -14,6 +14,9 @@ from buoy.durable.store import Store
 from buoy.gateway.sender import Sender
 from buoy.gateway.worker import Worker
 from buoy.letters import Arrival, Cursor
+
+if TYPE_CHECKING:
+    import sqlite3
 
 log = structlog.get_logger("buoy.intake")
 

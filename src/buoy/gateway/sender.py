@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -41,6 +40,9 @@ from buoy.letters import (
     Use,
     Wait,
 )
+
+if TYPE_CHECKING:
+    import sqlite3
 
 PARALLEL = 100  # requests under way at once, per process
 REPLANS = 4  # an anchor may be used up between plan and commit; after that the letter waits a moment
@@ -333,6 +335,9 @@ class Sender:
     async def _serve(self, lane: Key, letter: Letter) -> None:
         """Decide about the head of a lane and carry it out."""
         pace = self._paces[letter.bot]
+        if letter.not_before > self._wall():  # its last attempt failed, in an earlier process
+            self._postpone(lane, replace(letter, not_before=0.0), letter.not_before)
+            return
         if (until := pace.admit(self._wall())) is not None:
             self._postpone(lane, letter, until)
             return
@@ -405,7 +410,7 @@ class Sender:
         try:
             outcome = await self._platforms[letter.bot].deliver(letter)
         except BaseException:
-            pace.abandoned()  # stopping, or a bug: either way the letter stays claimed and is repeated after the restart
+            pace.abandoned()  # stopping, or a bug: either way the letter stays claimed, and a restart repeats it
             raise
         now = self._wall()
         if pace.learn(outcome, now):
@@ -428,7 +433,7 @@ class Sender:
         if failed.cause in DEAD_CAUSES:
             self._end(lane, letter, LetterState.DEAD, failed.reason, failed=failed)
         elif failed.cause in HELD_CAUSES:
-            self._hold(lane, letter, failed.reason, failed=failed)
+            self._hold(lane, letter, failed.reason)
         elif failed.cause is Cause.CONTENT:
             await self._reworded(lane, letter, failed, now)
         elif failed.cause is Cause.ANCHOR:
@@ -489,7 +494,7 @@ class Sender:
             waiter.set_result(replace(letter, state=state, reason=reason, remote_id=remote_id, settled_at=now))
         self._free(lane)
 
-    def _hold(self, lane: Key, letter: Letter, reason: str, failed: Failed | None = None) -> None:
+    def _hold(self, lane: Key, letter: Letter, reason: str) -> None:
         """Keep it for the next contact; later letters of the lane go on."""
         now = self._wall()
         self.counts["held"] += 1
@@ -533,6 +538,11 @@ class Sender:
     def active(self) -> int:
         """Requests under way or being prepared."""
         return self._active
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits, runs or is being stored."""
+        return not len(self._lanes)
 
     def health(self) -> dict[str, Any]:
         """Plain data for status."""

@@ -33,6 +33,8 @@ class Supervisor:
     def __init__(self) -> None:
         self.children: dict[str, Child] = {}
         self.job_failures = 0
+        self.is_stopping = False
+        """Services that end from now on may stay ended."""
         self._services: set[asyncio.Task[None]] = set()
         self._jobs: set[asyncio.Task[None]] = set()
 
@@ -57,6 +59,8 @@ class Supervisor:
             except Exception as error:
                 child.last_end = f"{type(error).__name__}: {error}"
                 log.exception("service failed", service=child.name)
+            if self.is_stopping:
+                return
             child.restarts += 1
             child.failures = 1 if loop.time() - child.started_at >= STABLE_S else child.failures + 1
             pause = BACKOFF_S[min(child.failures, len(BACKOFF_S)) - 1]

@@ -7,23 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from buoy.chat import Agent, Exchange, Message, Reply, as_reply, collect
+from buoy.chat import Agent, Exchange, Message, NonsenseError, Reply, as_reply, collect
 from buoy.durable import backoff, inbox, outbox
 from buoy.durable.lanes import Key, Lanes
 from buoy.durable.store import Store
-from buoy.errors import StoreError
+from buoy.errors import AgentError, StoreError
 from buoy.gateway.platform import Platform
 from buoy.gateway.sender import Batch, Sender
 from buoy.gateway.supervisor import Supervisor
 from buoy.letters import Arrival, Event
+
+if TYPE_CHECKING:
+    import sqlite3
 
 STORE_RETRY_S = 1.0
 STOPPED = "stopped by the user"
@@ -160,6 +162,9 @@ class Worker:
             if taken is None:
                 break
             lane, _, event = taken
+            if event.not_before > self._wall():  # its last run failed, in an earlier process
+                self._lanes.requeue(lane, replace(event, not_before=0.0), event.not_before)
+                continue
             if inbox.needs_alone(event):
                 self._waiting_alone.append((lane, event))
                 continue
@@ -221,10 +226,11 @@ class Worker:
             await self._commit(inbox.finish, event.id, self._wall(), STOPPED)
         except TimeoutError:
             await self._bury(event, f"the agent did not answer within {timeout_s:g} s")
-        except TypeError as error:
+        except NonsenseError as error:
             await self._bury(event, str(error))
         except Exception as error:  # noqa: BLE001  an agent may raise anything; the reason goes into the row
-            await self._failed(lane, event, f"{type(error).__name__}: {error}"[:500])
+            why = str(error) if isinstance(error, AgentError) else f"{type(error).__name__}: {error}"
+            await self._failed(lane, event, why[:500])
             return
         finally:
             del self._running[event.id]
@@ -266,7 +272,7 @@ class Worker:
         queued = 0
         answer = agent.answer(message)
         if not isinstance(answer, AsyncGenerator):
-            raise TypeError(f"agent {agent.name!r} says that it can continue, but it is no async generator")
+            raise NonsenseError(f"agent {agent.name!r} says that it can continue, but it is no async generator")
         async with aclosing(answer) as parts:
             async for part in parts:
                 reply = as_reply(part)
@@ -357,6 +363,11 @@ class Worker:
     def active(self) -> int:
         """Turns under way."""
         return len(self._running)
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits, runs or is being stored."""
+        return not len(self._lanes)
 
     def health(self) -> dict[str, Any]:
         """Plain data for status."""
