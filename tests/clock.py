@@ -92,9 +92,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         """Return the virtual time in seconds."""
         return self._world.now
 
-    def run_in_executor(
-        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
-    ) -> asyncio.Future[T]:
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """Run it for real; the clock stands still until its future is done."""
         future = super().run_in_executor(executor, func, *args)
         self._world.outside += 1

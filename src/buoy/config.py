@@ -147,6 +147,8 @@ class _Reader:
             _table(document, "web")["listen"] = env["BUOY_LISTEN"]
         if "BUOY_SHUTDOWN_S" in env:
             _table(document, "shutdown")["deadline_s"] = _number(env["BUOY_SHUTDOWN_S"])
+        if "BUOY_STUCK_S" in env:
+            _table(document, "watch")["stuck_s"] = _number(env["BUOY_STUCK_S"])
         if "BUOY_ALERTS" in env:
             _table(document, "alerts")["urls"] = _split(env["BUOY_ALERTS"])
         longest = _table(document, "turns").get("timeout_s")

@@ -104,6 +104,12 @@ class Shutdown(Table, frozen=True):
     deadline_s: Annotated[float, Meta(ge=0.1, le=600)] = 5.0
 
 
+class Watch(Table, frozen=True):
+    """`[watch]`: when a loop that does not turn counts as stuck, and the process ends to be restarted."""
+
+    stuck_s: Annotated[float, Meta(ge=0.5, le=3600)] = 30.0
+
+
 class Alerts(Table, frozen=True):
     """`[alerts]`: where alerts go besides the log. The addresses hold tokens, so they are secrets."""
 
@@ -139,6 +145,7 @@ class Document(Table, frozen=True):
     bots: tuple[Bot, ...] = ()
     web: Web = Web()
     shutdown: Shutdown = Shutdown()
+    watch: Watch = Watch()
     alerts: Alerts = Alerts()
     turns: Turns = Turns()
     outbox: Outbox = Outbox()
@@ -184,6 +191,7 @@ SETTINGS: Final = tuple(
         ("bots.agent.history_turns", "", "a whole number from 0 to 1000", "earlier turns to show"),
         ("web.listen", "BUOY_LISTEN", "HOST:PORT, or off", "status page; port 0 takes a free one"),
         ("shutdown.deadline_s", "BUOY_SHUTDOWN_S", "seconds from 0.1 to 600", "longest orderly stop"),
+        ("watch.stuck_s", "BUOY_STUCK_S", "seconds from 0.5 to 3600", "how long the loop may stand still"),
         ("alerts.urls", "BUOY_ALERTS", "a list of addresses (in one text: commas)", "webhook or apprise"),
         ("turns.timeout_s", "", "seconds, more than 0, up to 86400", "longest turn of an agent"),
         ("turns.parallel", "", "a whole number from 1 to 10000", "turns at the same time"),

@@ -57,11 +57,8 @@ class Platform:
     def state(self) -> dict[str, Any]:
         return dict(self.ask("GET", "/state"))
 
-    def delivered(self) -> list[dict[str, Any]]:
-        return list(self.ask("GET", "/log")["delivered"])
-
     def answers(self, message_id: str) -> list[dict[str, Any]]:
-        return [one for one in self.delivered() if one["anchor"] == message_id]
+        return [one for one in self.ask("GET", "/log") if one["anchor"] == message_id]
 
     def stop(self) -> None:
         self.process.kill()

@@ -146,7 +146,7 @@ async def serve(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIte
 async def until(condition: Callable[[], object]) -> None:
     """Let the loop turn until ``condition`` holds."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what a socket does has no event of ours
+        while not condition():
             await asyncio.sleep(0)
 
 

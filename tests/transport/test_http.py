@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests import clock
 from tests.transport.servers import Peer, Server, never, serve, until, unused_port
 
 from buoy.transport.http import ANSWER_LIMIT, Answer, Http, LostError, NotSentError
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 HEADERS = {"Authorization": "QQBot SECRET-TOKEN", "Content-Type": "application/json"}
 
 
-async def post(
-    http: Http, url: str, *, timeout_s: float = 5.0, fresh: bool = False, body: bytes = b"{}"
-) -> Answer:
+async def post(http: Http, url: str, *, timeout_s: float = 5.0, fresh: bool = False, body: bytes = b"{}") -> Answer:
     return await http.request("POST", url, headers=HEADERS, body=body, timeout_s=timeout_s, fresh=fresh)
 
 
@@ -156,7 +155,7 @@ def test_refused_is_not_sent() -> None:
 
 def test_a_name_that_is_no_name_is_not_sent() -> None:
     async def do(http: Http, server: Server) -> None:
-        for url in (f"https://{'x' * 70}.example/", "https:///nothing", "nonsense"):
+        for url in (f"https://{'x' * 70}.example/", "https:///nothing", "https://host:port/", "nonsense"):
             with pytest.raises(NotSentError):
                 await post(http, url)
 
@@ -184,6 +183,20 @@ def test_tls_that_never_ends_is_not_sent_and_in_time() -> None:
         assert time.monotonic() - began < 1
 
     with_http(never, do)
+
+
+def test_a_connection_is_given_up_long_before_a_generous_deadline() -> None:
+    async def main() -> None:
+        async with serve(never) as server:
+            http = Http(environ={})
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(NotSentError, match="within 10 s"):
+                await post(http, server.url.replace("http:", "https:"), timeout_s=60)
+            assert asyncio.get_running_loop().time() - began == pytest.approx(10)
+            await http.close()
+            await until(lambda: server.open == 0)
+
+    clock.run(main())
 
 
 def test_waiting_for_a_free_connection_is_not_sent() -> None:
@@ -286,9 +299,7 @@ def test_it_left_and_no_whole_answer_came(handler: Handler, method: str, fresh: 
     async def do(http: Http, server: Server) -> None:
         timeout_s = 0.1 if handler in {never, stalls_in_the_body} else 5.0
         with pytest.raises(LostError) as caught:
-            await http.request(
-                method, server.url, headers=HEADERS, body=b"{}", timeout_s=timeout_s, fresh=fresh
-            )
+            await http.request(method, server.url, headers=HEADERS, body=b"{}", timeout_s=timeout_s, fresh=fresh)
         assert server.accepted == 1, "one call is one request, also for GET and PUT"
         reason = caught.value.reason
         assert reason
@@ -314,14 +325,21 @@ def test_a_kept_connection_that_closes_under_the_request_is_lost_not_repeated() 
 
 
 def test_closing_the_client_loses_what_is_under_way_and_does_not_wait() -> None:
+    async def handler(peer: Peer) -> None:
+        await peer.request()
+        arrived.set()
+        await peer.gone()
+
+    arrived = asyncio.Event()
+
     async def do(http: Http, server: Server) -> None:
         call = asyncio.create_task(post(http, server.url, timeout_s=60))
-        await until(lambda: server.accepted)
+        await arrived.wait()
         await http.close()
         with pytest.raises(LostError):
             await call
 
-    with_http(never, do)
+    with_http(handler, do)
 
 
 def test_no_failure_shows_a_secret() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import clock
 from tests.transport.servers import Peer, serve, unused_port
 from yarl import URL
 
@@ -253,9 +254,7 @@ def test_a_proxy_that_hangs_up_or_is_not_there_is_not_sent() -> None:
                 http = Http(environ={"ALL_PROXY": f"http://user:hidden@127.0.0.1:{port}"})
                 with pytest.raises(NotSentError) as caught:
                     await get(http, "https://api.test/")
-                assert (
-                    "hidden" not in f"{caught.value!r}{caught.value.__context__!r}{caught.value.__cause__!r}"
-                )
+                assert "hidden" not in f"{caught.value!r}{caught.value.__context__!r}{caught.value.__cause__!r}"
                 await http.close()
 
     asyncio.run(main())
@@ -317,6 +316,36 @@ def test_a_name_becomes_addresses() -> None:
             await Resolver(no_such_name).resolve("api.test", 80)
 
     asyncio.run(main())
+
+
+def test_a_look_up_that_never_ends_is_given_up_by_the_next_one() -> None:
+    release = threading.Event()
+    calls: list[str] = []
+
+    def look_up(host: str, *args: Any, **more: Any) -> list[Any]:
+        calls.append(host)
+        if len(calls) == 1:
+            release.wait(30)
+        return socket.getaddrinfo("127.0.0.1", *args, **more)
+
+    async def main() -> None:
+        resolver = Resolver(look_up)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, clock.JumpingLoop)
+        for _ in range(6):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(10):
+                    await resolver.resolve("api.test", 443)
+        assert calls == ["api.test"]
+        await asyncio.sleep(1)
+        with loop.hold():
+            assert (await resolver.resolve("api.test", 443))[0]["host"] == "127.0.0.1"
+            release.set()
+
+    try:
+        clock.run(main())
+    finally:
+        release.set()
 
 
 def test_a_look_up_that_hangs_takes_one_thread_and_holds_up_nobody() -> None:

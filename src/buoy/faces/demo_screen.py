@@ -56,6 +56,12 @@ class Picture:
 class Lines:
     """Plain lines on standard output, one for each event worth telling."""
 
+    def __init__(self, *, interactive: bool) -> None:
+        self._word = ""
+        print(f"Buoy demo: {TITLE}")
+        if interactive:
+            print(f"A line is a message to the bot. {HELP}")
+
     def __enter__(self) -> Self:
         """Nothing to prepare."""
         return self
@@ -64,12 +70,6 @@ class Lines:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing to put right."""
-
-    def __init__(self, *, interactive: bool) -> None:
-        self._word = ""
-        print(f"Buoy demo: {TITLE}")
-        if interactive:
-            print(f"A line is a message to the bot. {HELP}")
 
     def tell(self, elapsed_s: float, row: Line | Note) -> None:
         """Print what has just happened."""

@@ -99,7 +99,7 @@ async def serve(
         StoreError, BusyError: the store cannot be opened; nothing was started.
     """
     ended = until or asyncio.Event()
-    watch = Watch(ended.set, deadline_s=config.shutdown.deadline_s)
+    watch = Watch(ended.set, deadline_s=config.shutdown.deadline_s, stuck_s=config.watch.stuck_s)
     store = Store.open(config.data_dir, now=time.time())
     watch.start()
     try:

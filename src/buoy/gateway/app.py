@@ -68,7 +68,7 @@ class App:
         """
         buried = await self.store.write(inbox.void_claims, self.store.boot)
         for event in buried:
-            log.error("turn is dead", event=event.id, reason="it ended the process or failed too often")
+            log.error("turn is dead", turn=event.id, reason="it ended the process or failed too often")
         self.sender.start()
         self.worker.start()
         for bot, platform in self.platforms.items():

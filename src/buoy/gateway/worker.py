@@ -185,7 +185,7 @@ class Worker:
         try:
             claimed = await self._store.write(inbox.claim, event.id, self._store.boot, self._is_alone, self._wall())
         except StoreError as error:
-            log.warning("turn not claimed", event=event.id, error=str(error))
+            log.warning("turn not claimed", turn=event.id, error=str(error))
             self._lanes.requeue(lane, event, self._wall() + STORE_RETRY_S)
             self._leave()
             return
@@ -297,7 +297,7 @@ class Worker:
             try:
                 await self._queue(batch, (event.id, reason))
             except StoreError as error:
-                log.warning("turn not committed", event=event.id, error=str(error))
+                log.warning("turn not committed", turn=event.id, error=str(error))
                 await asyncio.sleep(STORE_RETRY_S)
             else:
                 return
@@ -322,7 +322,7 @@ class Worker:
     async def _failed(self, lane: Key, event: Event, reason: str) -> None:
         """A run raised: again later, up to the limit, while the lane waits."""
         self.counts["failed"] += 1
-        log.warning("turn failed", event=event.id, attempt=event.attempts, reason=reason)
+        log.warning("turn failed", turn=event.id, attempt=event.attempts, reason=reason)
         if event.failures + 1 >= self._turns.attempts:
             await self._bury(event, f"failed {event.failures + 1} times, last: {reason}")
             self._lanes.release(lane)
@@ -335,7 +335,7 @@ class Worker:
 
     async def _bury(self, event: Event, reason: str) -> None:
         self.counts["dead"] += 1
-        log.error("turn is dead", event=event.id, reason=reason)
+        log.error("turn is dead", turn=event.id, reason=reason)
         await self._commit(inbox.bury, event.id, reason, self._wall())
 
     async def _give_back(self, event: Event) -> None:
@@ -344,7 +344,7 @@ class Worker:
         try:
             await asyncio.shield(job)
         except StoreError as error:
-            log.warning("turn not given back", event=event.id, error=str(error))
+            log.warning("turn not given back", turn=event.id, error=str(error))
 
     async def _commit(self, job: Callable[..., Any], *args: Any) -> None:
         """Commit, again and again while the disk refuses."""

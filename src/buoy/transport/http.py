@@ -111,8 +111,10 @@ class Http:
             LostError: it left, or may have; nobody knows what became of it.
         Cancellation propagates, and its connection is closed.
         """
-        if isinstance(url, str):
-            url = _parse(url)
+        try:
+            url = _parse(url) if isinstance(url, str) else url
+        except ValueError as error:
+            raise NotSentError(f"no URL: {error}") from None
         if self._closed:
             raise NotSentError("the client is closed")
         pool = self._pools.get(fresh)

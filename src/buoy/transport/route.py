@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
+LOOK_UP_S: Final = 60.0  # ours: what glibc needs at most with three dead name servers, and then some
 CONNECT_S: Final = 10.0  # DNS, proxy, TCP and TLS together; a caller's shorter deadline shortens it
 SCHEMES: Final = {
     "http": "http",
@@ -129,8 +130,7 @@ class Proxies:
                 return proxy
         kind = text.split("://", maxsplit=1)[0] if "://" in text else "this"
         raise ConfigError(
-            f"{name}: {kind} is no kind of proxy that Buoy can use; "
-            f"set an http:// proxy, or add {host} to NO_PROXY"
+            f"{name}: {kind} is no kind of proxy that Buoy can use; set an http:// proxy, or add {host} to NO_PROXY"
         )
 
 
@@ -149,20 +149,24 @@ class Resolver(aiohttp.abc.AbstractResolver):
     """Look names up on daemon threads, one for each name at a time.
 
     A dead name server blocks `getaddrinfo` for up to a minute. The loop's own executor would then have no
-    thread left for anybody, and the end of the process would wait for it.
+    thread left for anybody, and the end of the process would wait for it. A look-up that takes longer than
+    `LOOK_UP_S` is joined no more: it may never end.
     """
 
     def __init__(self, look_up: Callable[..., list[Any]] = socket.getaddrinfo) -> None:
         self._getaddrinfo = look_up
-        self._running: dict[tuple[str, int, int], asyncio.Future[_Found]] = {}
+        self._running: dict[tuple[str, int, int], tuple[asyncio.Future[_Found], float]] = {}
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[aiohttp.abc.ResolveResult]:
         """Return the addresses of ``host``; raise OSError when there are none."""
         key = (host, port, int(family))
-        if (future := self._running.get(key)) is None or future.get_loop() is not asyncio.get_running_loop():
-            future = self._running[key] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future, began = self._running.get(key, (None, 0.0))
+        if future is None or loop.time() - began > LOOK_UP_S:
+            future = loop.create_future()
+            self._running[key] = future, loop.time()
             name = f"dns {host}"
             threading.Thread(target=self._look_up, args=(key, future), name=name, daemon=True).start()
         found = await asyncio.shield(future)
@@ -194,7 +198,7 @@ class Resolver(aiohttp.abc.AbstractResolver):
             future.get_loop().call_soon_threadsafe(self._settle, key, future, found)
 
     def _settle(self, key: tuple[str, int, int], future: asyncio.Future[_Found], found: _Found) -> None:
-        if self._running.get(key) is future:
+        if self._running.get(key, (None,))[0] is future:
             del self._running[key]
         if not future.done():
             future.set_result(found)
@@ -264,6 +268,8 @@ def explain(error: BaseException) -> str:
             text = ""
         case OSError():
             text = _os_text(error)
+        case aiohttp.ClientConnectionError():
+            text = "the connection was closed"  # its own text may show the proxy's password
         case _:
             text = type(error).__name__
     return " ".join(text.split())[:REASON_LIMIT]

@@ -160,9 +160,7 @@ class TokenSource:
         is_same, was_refused = new.access_token == self._token, self._refused_until > now
         self._token = new.access_token
         self._expires_at = began + life  # rather too early
-        self._renew_at = (
-            now + life - TOKEN_MARGIN_S
-        )  # rather too late: before, it would be the same one (2.1)
+        self._renew_at = now + life - TOKEN_MARGIN_S  # rather too late: before, it would be the same one (2.1)
         if is_same:
             self._renew_at = max(self._renew_at, now + SAME_TOKEN_PAUSE_S)
         if is_same and was_refused:

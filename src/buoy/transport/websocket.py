@@ -60,9 +60,7 @@ class Closed(NamedTuple):
 class Socket:
     """One open WebSocket. One task receives; any task may send or close."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, line: _Line, ws: aiohttp.ClientWebSocketResponse[bool]
-    ) -> None:
+    def __init__(self, session: aiohttp.ClientSession, line: _Line, ws: aiohttp.ClientWebSocketResponse[bool]) -> None:
         self._session = session
         self._line = line
         self._ws = ws
