@@ -1,5 +1,5 @@
 """`python -m buoy` is `buoy`."""
 
-from buoy.faces.cli import main
+from buoy.faces.main import main
 
 main()

@@ -1,8 +1,7 @@
-"""The command line: parse, call, print, exit code. Everything heavy is imported by the command that needs it."""
+"""The commands: parse, call, print, exit code. Everything heavy is imported by the command that needs it."""
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from buoy import __version__
-from buoy.errors import BuoyError
 
 if TYPE_CHECKING:
     from buoy.config import Config
@@ -28,25 +26,6 @@ app = typer.Typer(
 
 _Settings = Annotated[Path | None, typer.Option("--config", "-c", help="Settings file; default ./buoy.toml if there.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-def main() -> None:
-    """Run the command line; every error of ours is one line and an exit code."""
-    quiet()
-    try:
-        app()
-    except BuoyError as error:
-        print(f"buoy: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-def quiet() -> None:
-    """Commands say what became of it in their own words; `run` and `console` switch the log on."""
-    import structlog  # noqa: PLC0415
-
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 def settings(path: Path | None, *, bots: bool = True, environ: Mapping[str, str] = os.environ) -> Config:
