@@ -6,7 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import settings, strategies as st
+from hypothesis import settings
+from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from buoy.durable.lanes import Key, Lanes
@@ -290,7 +291,7 @@ class Model(RuleBasedStateMachine):
 
     @precondition(lambda self: self.storing)
     @rule(count=st.integers(1, 5), fails=st.booleans())
-    def commit(self, count: int, fails: bool) -> None:
+    def commit(self, count: int, *, fails: bool) -> None:
         for _ in range(min(count, len(self.storing))):
             lane, claimed, row = self.storing.popleft()
             if fails:
@@ -348,7 +349,7 @@ class Model(RuleBasedStateMachine):
 
     @precondition(lambda self: any(self.out.values()))
     @rule(data=st.data(), again=st.booleans(), delay=st.integers(0, 3))
-    def end(self, data: st.DataObject, again: bool, delay: int) -> None:
+    def end(self, data: st.DataObject, delay: int, *, again: bool) -> None:
         lane = data.draw(st.sampled_from([key for key, row in self.out.items() if row is not None]))
         row = self.out.pop(lane)
         assert row is not None

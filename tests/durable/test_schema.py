@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.durable.rows import arrival
 
 from buoy.durable import inbox, schema
 from buoy.durable.store import Store, peek
 from buoy.errors import StoreError
-from tests.durable.rows import arrival
 
 NEXT = (*schema.STEPS, "ALTER TABLE inbox ADD COLUMN mood TEXT; INSERT INTO meta VALUES ('moved', 'true')")
 
@@ -92,7 +92,7 @@ def test_a_newer_schema_is_refused_and_not_touched(tmp_path: Path) -> None:
     reader.close()
     writer.close()
     before = bytes_of(file.parent)
-    with pytest.raises(StoreError, match="has schema 2 and this Buoy knows 1.*install the newer Buoy"):
+    with pytest.raises(StoreError, match=r"has schema 2 and this Buoy knows 1.*install the newer Buoy"):
         Store.open(file.parent, now=1.0)
     with pytest.raises(StoreError, match="has schema 2"):
         peek(file.parent)
@@ -100,7 +100,7 @@ def test_a_newer_schema_is_refused_and_not_touched(tmp_path: Path) -> None:
     assert {name: data for name, data in bytes_of(file.parent).items() if data} == before
 
 
-@pytest.mark.parametrize("damage", ["header", "middle", "short", "text"])
+@pytest.mark.parametrize("damage", ["header", "middle", "late", "short", "text"])
 def test_a_corrupted_file_is_refused_and_not_touched(tmp_path: Path, damage: str) -> None:
     file = filled(tmp_path / "data", rows=300)
     data = bytearray(file.read_bytes())
@@ -108,6 +108,8 @@ def test_a_corrupted_file_is_refused_and_not_touched(tmp_path: Path, damage: str
         data[:16] = b"not a database!!"
     elif damage == "middle":
         data[8192 : len(data) // 2] = os.urandom(len(data) // 2 - 8192)
+    elif damage == "late":
+        data[-8192:-4096] = bytes(4096)  # one page that no first glance meets
     elif damage == "short":
         del data[len(data) // 2 :]
     else:
@@ -147,7 +149,7 @@ def test_a_directory_that_cannot_be_made_says_so(tmp_path: Path) -> None:
 
 
 def test_peek_names_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="no database in .*check data_dir"):
+    with pytest.raises(StoreError, match=r"no database in .*check data_dir"):
         peek(tmp_path / "nowhere")
     (tmp_path / schema.FILE).touch()
     with pytest.raises(StoreError, match="start `buoy run` once"):

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALONE_AFTER", "DEAD_AFTER", "Put", "advance", "again", "anchor_of", "anchors", "bury", "claim",
-    "counts", "cursor", "drop", "drop_session", "event_of", "finish", "gaps", "get", "give_back", "heads",
+    "counts", "cursor", "drop", "drop_session", "event_of", "finish", "finish_replied", "gaps", "get", "give_back", "heads",
     "history", "identifies_since", "is_spent", "listing", "needs_alone", "open_session",
     "page", "put", "record_gap", "record_identify", "retry_dead", "spend", "unready", "urgent", "use",
     "void_claims",
@@ -81,7 +81,7 @@ _COLUMNS = (
 )
 _GET = f"SELECT {_COLUMNS} FROM inbox WHERE id = ?"  # noqa: S608  constants only, here and below
 _PAGE = (
-    f"SELECT {_COLUMNS} FROM inbox "  # noqa: S608
+    f"SELECT {_COLUMNS} FROM inbox INDEXED BY inbox_open "  # noqa: S608
     "WHERE bot = ? AND lane = ? AND id > ? AND state IN ('waiting', 'running') AND bypass = 0 "
     "AND state = 'waiting' ORDER BY id LIMIT ?"
 )
@@ -90,6 +90,13 @@ _URGENT = (
     "WHERE state IN ('waiting', 'running') AND bypass = 1 AND state = 'waiting' ORDER BY id"
 )
 
+
+_RUNNING = (  # a scan of the open rows' index, once a start: an index of its own would cost every message
+    "SELECT id FROM inbox INDEXED BY inbox_open "
+    "WHERE state IN ('waiting', 'running') AND bypass = 0 AND +state = 'running' AND boot < ?1 UNION ALL "
+    "SELECT id FROM inbox INDEXED BY inbox_urgent "
+    "WHERE state IN ('waiting', 'running') AND bypass = 1 AND +state = 'running' AND boot < ?1"
+)
 
 # --- in -----------------------------------------------------------------------------------------------------
 
@@ -165,6 +172,19 @@ def finish(db: sqlite3.Connection, row: int, now: float, reason: str = "") -> bo
     return changed.rowcount == 1
 
 
+def finish_replied(db: sqlite3.Connection, row: int, uses: int, now: float) -> bool:
+    """End a running turn as done and take the next ``msg_seq`` of its anchor, ``uses + 1``, in one statement.
+
+    False: it does not run any more, or its anchor was spent or used meanwhile; nothing changed.
+    """
+    changed = db.execute(
+        "UPDATE inbox SET state = 'done', ended_at = ?1, uses = ?2 + 1 "
+        "WHERE id = ?3 AND state = 'running' AND uses = ?2 AND spent = 0",
+        (now, uses, row),
+    )
+    return changed.rowcount == 1
+
+
 def bury(db: sqlite3.Connection, row: int, reason: str, now: float) -> bool:
     """End a turn as a dead letter; ``reason`` is for people."""
     changed = db.execute(
@@ -207,7 +227,7 @@ def void_claims(db: sqlite3.Connection, boot: int) -> list[Event]:
     Those that have used up their runs are buried instead, and returned. The time is that of the boot.
     """
     now = meta.get(db, "boot_at", 0.0)
-    rows = db.execute("SELECT id FROM inbox WHERE state = 'running' AND boot < ?", (boot,)).fetchall()
+    rows = db.execute(_RUNNING, (boot,)).fetchall()
     buried = []
     for (row,) in rows:
         db.execute(
@@ -252,8 +272,7 @@ _ANCHOR = "SELECT id, anchor, event_at, uses, state IN ('waiting', 'running'), s
 def anchors(db: sqlite3.Connection, bot: str, lane: str, since: float, limit: int = 10) -> list[Anchor]:
     """List what replies in this lane may refer to: newest first, written at ``since`` or later."""
     rows = db.execute(
-        _ANCHOR + "WHERE bot = ? AND lane = ? AND anchor IS NOT NULL AND event_at >= ? "
-        "ORDER BY event_at DESC LIMIT ?",
+        _ANCHOR + "WHERE bot = ? AND lane = ? AND anchor IS NOT NULL AND event_at >= ? ORDER BY id DESC LIMIT ?",
         (bot, lane, since, limit),
     )
     return [_anchor(row) for row in rows]

@@ -21,6 +21,7 @@ from heapq import heappop, heappush
 from typing import Final, Generic, Protocol, TypeVar
 
 PAGE: Final = 64
+FIRST_PAGE: Final = 4  # after a start with a full inbox every lane loads one: small, then four times as much each
 
 Key = tuple[str, str]
 """Bot and conversation."""
@@ -40,7 +41,7 @@ Load = Callable[[Key, int, int], Sequence[T]]
 class _Lane(Generic[T]):
     """One conversation."""
 
-    __slots__ = ("busy", "head", "is_ready", "last", "rows", "seen", "storing", "wakes_at")
+    __slots__ = ("busy", "head", "is_ready", "last", "page", "rows", "seen", "storing", "wakes_at")
 
     def __init__(self) -> None:
         self.rows: deque[tuple[int, T]] = deque()
@@ -49,6 +50,7 @@ class _Lane(Generic[T]):
         self.seen = 0  # the highest id that was loaded or taken
         self.last = 0  # the highest id that is known to be stored
         self.storing = 0
+        self.page = FIRST_PAGE  # rows to load next time
         self.is_ready = False  # in the queue of ready lanes
         self.wakes_at: float | None = None
 
@@ -87,7 +89,7 @@ class Lanes(Generic[T]):
         """
         it = self._lane(lane)
         it.storing += 1
-        if it.busy or it.storing > 1 or it.wakes_at is not None or not it.is_empty:
+        if it.busy or it.storing > 1 or not it.is_empty:  # a lane that sleeps is not empty
             return False
         it.busy = True
         self.busy += 1
@@ -236,12 +238,14 @@ class Lanes(Generic[T]):
 
     def _load_page(self, lane: Key, it: _Lane[T]) -> None:
         """Load the next rows up to `last`; what is newer is about to be announced by `stored`."""
-        found = self._load(lane, it.seen, self._page)
+        limit = min(it.page, self._page)
+        found = self._load(lane, it.seen, limit)
+        it.page = limit * 4
         for item in found:
             if item.id <= it.last:
                 it.rows.append((item.id, item))
         self.depth += len(it.rows)
-        it.seen = it.rows[-1][0] if len(found) == self._page and it.rows else it.last
+        it.seen = it.rows[-1][0] if len(found) == limit and it.rows else it.last
 
     def _go_on(self, lane: Key, it: _Lane[T]) -> None:
         """Put a lane where it belongs after a change: ready, or forgotten when nothing of it is left."""

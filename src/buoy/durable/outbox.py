@@ -72,6 +72,26 @@ def put(db: sqlite3.Connection, letter: Letter) -> Put:
     return Put(_letter(db.execute(_GET_BY_KEY, (letter.key, letter.bot)).fetchone()), fresh=False)
 
 
+def put_claimed(
+    db: sqlite3.Connection, letter: Letter, anchor_row: int, anchor: str, seq: int, boot: int, now: float
+) -> Put:
+    """Store a letter whose first attempt leaves right after this commit, as the reply ``seq`` to ``anchor``."""
+    new = db.execute(
+        "INSERT INTO outbox (key, bot, lane, body, state, created_at, event, origin, anchor_row, anchor, seq, attempts, "
+        "attempted_at, boot) VALUES (?, ?, ?, ?, 'claimed', ?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT (key, bot) DO NOTHING",
+        (
+            letter.key, letter.bot, letter.lane, letter.body, letter.created_at, letter.event, letter.origin,
+            anchor_row, anchor, seq, now, boot,
+        ),
+    )  # fmt: skip
+    if new.rowcount != 1:
+        return Put(_letter(db.execute(_GET_BY_KEY, (letter.key, letter.bot)).fetchone()), fresh=False)
+    assert new.lastrowid is not None
+    letter.id, letter.state, letter.attempts, letter.attempted_at = new.lastrowid, LetterState.CLAIMED, 1, now
+    letter.anchor_row, letter.anchor, letter.seq = anchor_row, anchor, seq
+    return Put(letter, fresh=True)
+
+
 # --- an attempt ---------------------------------------------------------------------------------------------
 
 

@@ -1,8 +1,14 @@
-"""Forgetting: bodies after 30 days, rows and their dedupe keys later. New rows use the freed pages again."""
+"""Forgetting: bodies after 30 days, rows and their dedupe keys later. Freed pages are used again by new rows.
+
+Ids follow time, so what is old enough is found by bisection over the ids and no index on times is kept for it. A mark in
+`meta` says up to where bodies are gone already.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from buoy.durable import meta
 
 if TYPE_CHECKING:
     import sqlite3
@@ -10,6 +16,22 @@ if TYPE_CHECKING:
 BODIES_S: Final = 30 * 86400.0  # design, processes: bodies are pruned after 30 days, dedupe keys later
 KEYS_S: Final = 90 * 86400.0
 SLICE: Final = 500  # rows a table and call: some milliseconds
+
+
+class _Table(NamedTuple):
+    """How one table forgets."""
+
+    name: str
+    time: str
+    body: str
+    clear: str
+    open_: str
+
+
+_TABLES: Final = (
+    _Table("inbox", "received_at", "frame", "frame = NULL", "'waiting', 'running'"),
+    _Table("outbox", "created_at", "body", "body = NULL, carried = NULL", "'queued', 'claimed', 'held'"),
+)
 
 
 class Pruned(NamedTuple):
@@ -27,40 +49,59 @@ def prune(
 
     What has not ended is kept, however old. Nothing is deleted before its body was pruned.
     """
-    bodies = [
-        db.execute(
-            "UPDATE inbox SET frame = NULL WHERE id IN (SELECT id FROM inbox WHERE frame IS NOT NULL "
-            "AND received_at < ? AND state IN ('stored', 'done', 'dead') ORDER BY received_at LIMIT ?)",
-            (now - bodies_s, limit),
-        ).rowcount,
-        db.execute(
-            "UPDATE outbox SET body = NULL, carried = NULL WHERE id IN (SELECT id FROM outbox "
-            "WHERE body IS NOT NULL AND created_at < ? AND state NOT IN ('queued', 'claimed', 'held') ORDER "
-            "BY created_at LIMIT ?)",
-            (now - bodies_s, limit),
-        ).rowcount,
-    ]
+    bodies = [_clear(db, table, _older(db, table, now - bodies_s), limit) for table in _TABLES]
     old = now - keys_s
     rows = [
         db.execute(
-            "DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE frame IS NULL "
-            "AND received_at < ? ORDER BY received_at LIMIT ?)",
-            (old, limit),
-        ).rowcount,
+            f"DELETE FROM {table.name} WHERE id IN (SELECT id FROM {table.name} WHERE id < ? "  # noqa: S608  constants
+            f"AND {table.body} IS NULL ORDER BY id LIMIT ?)",
+            (_older(db, table, old), limit),
+        ).rowcount
+        for table in _TABLES
+    ]
+    rows += [
         db.execute(
-            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE body IS NULL "
-            "AND created_at < ? ORDER BY created_at LIMIT ?)",
-            (old, limit),
-        ).rowcount,
-        db.execute(
-            "DELETE FROM note WHERE (ref, text) IN (SELECT ref, text FROM note WHERE last_at < ? LIMIT ?)",
-            (old, limit),
+            "DELETE FROM note WHERE (ref, text) IN (SELECT ref, text FROM note WHERE last_at < ? LIMIT ?)", (old, limit)
         ).rowcount,
         db.execute(
             "DELETE FROM identify WHERE id IN (SELECT id FROM identify WHERE at < ? LIMIT ?)", (old, limit)
         ).rowcount,
-        db.execute(
-            "DELETE FROM gap WHERE id IN (SELECT id FROM gap WHERE to_at < ? LIMIT ?)", (old, limit)
-        ).rowcount,
+        db.execute("DELETE FROM gap WHERE id IN (SELECT id FROM gap WHERE to_at < ? LIMIT ?)", (old, limit)).rowcount,
     ]
     return Pruned(sum(bodies), sum(rows), limit in bodies or limit in rows)
+
+
+def _older(db: sqlite3.Connection, table: _Table, at: float) -> int:
+    """The first id whose row is not older than ``at``, by bisection."""
+    ends = "coalesce((SELECT min(id) FROM {0}), 0), coalesce((SELECT max(id) FROM {0}), -1) + 1".format(table.name)
+    low, high = db.execute(f"SELECT {ends}").fetchone()  # noqa: S608  two look-ups; min and max in one is a scan
+    sql = f"SELECT id, {table.time} FROM {table.name} WHERE id >= ? ORDER BY id LIMIT 1"  # noqa: S608
+    while low < high:
+        middle = (low + high) // 2
+        found, time = db.execute(sql, (middle,)).fetchone()
+        if time < at:
+            low = found + 1
+        else:
+            high = middle
+    return int(high)
+
+
+def _clear(db: sqlite3.Connection, table: _Table, before: int, limit: int) -> int:
+    """Take the bodies of the next ended rows below the id ``before``; returns how many."""
+    key = f"pruned_{table.name}"
+    mark: int = meta.get(db, key, 0)
+    rows = db.execute(
+        f"SELECT id FROM {table.name} WHERE id > ? AND id < ? AND {table.body} IS NOT NULL "  # noqa: S608
+        f"AND state NOT IN ({table.open_}) ORDER BY id LIMIT ?",
+        (mark, before, limit),
+    ).fetchall()
+    db.executemany(f"UPDATE {table.name} SET {table.clear} WHERE id = ?", rows)  # noqa: S608
+    reached = rows[-1][0] if len(rows) == limit else before - 1
+    (kept,) = db.execute(
+        f"SELECT min(id) FROM {table.name} WHERE id > ? AND id <= ? AND {table.body} IS NOT NULL",  # noqa: S608
+        (mark, reached),
+    ).fetchone()
+    new_mark = reached if kept is None else kept - 1
+    if new_mark > mark:
+        meta.set(db, key, new_mark)
+    return len(rows)

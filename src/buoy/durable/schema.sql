@@ -1,4 +1,5 @@
 -- Schema 1. Times are wall seconds since 1970 (REAL). States are the words of buoy.letters, readable in any SQLite shell.
+-- Few indexes: each one is pages to write in every commit. Retention goes by id, which follows time.
 -- No foreign keys: rows are pruned by age, and what refers to a pruned row treats it as gone.
 
 -- One row per received frame, raw frame first. AUTOINCREMENT: an id is never given twice, even after pruning.
@@ -35,12 +36,8 @@ CREATE TABLE inbox (
 );
 CREATE INDEX inbox_open ON inbox (bot, lane, id, state, bypass) WHERE state IN ('waiting', 'running') AND bypass = 0;
 CREATE INDEX inbox_urgent ON inbox (id) WHERE state IN ('waiting', 'running') AND bypass = 1;
-CREATE INDEX inbox_running ON inbox (boot) WHERE state = 'running';
-CREATE INDEX inbox_done ON inbox (bot, lane, id) WHERE state = 'done';   -- history
 CREATE INDEX inbox_dead ON inbox (id) WHERE state = 'dead';
-CREATE INDEX inbox_anchor ON inbox (bot, lane, event_at) WHERE anchor IS NOT NULL;
-CREATE INDEX inbox_whole ON inbox (received_at) WHERE frame IS NOT NULL; -- retention, first step
-CREATE INDEX inbox_pruned ON inbox (received_at) WHERE frame IS NULL;    -- retention, second step
+CREATE INDEX inbox_lane ON inbox (bot, lane, id) WHERE lane IS NOT NULL; -- history, anchors
 
 -- One row per letter. (anchor_row, seq) is what the platform refuses to take twice; the index below enforces it here.
 CREATE TABLE outbox (
@@ -71,13 +68,10 @@ CREATE TABLE outbox (
     UNIQUE (key, bot)
 );
 CREATE INDEX outbox_open ON outbox (bot, lane, id, state) WHERE state IN ('queued', 'claimed');
-CREATE INDEX outbox_claimed ON outbox (boot) WHERE state = 'claimed';
 CREATE INDEX outbox_held ON outbox (bot, lane, id) WHERE state = 'held';
 CREATE INDEX outbox_bad ON outbox (state, id) WHERE state IN ('unsure', 'dead', 'dropped');
 CREATE UNIQUE INDEX outbox_seq ON outbox (anchor_row, seq) WHERE seq IS NOT NULL;
 CREATE INDEX outbox_event ON outbox (event) WHERE event IS NOT NULL;
-CREATE INDEX outbox_whole ON outbox (created_at) WHERE body IS NOT NULL;
-CREATE INDEX outbox_pruned ON outbox (created_at) WHERE body IS NULL;
 
 -- Where each session stands: RESUME continues after `stored`.
 CREATE TABLE cursor (

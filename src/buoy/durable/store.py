@@ -108,9 +108,7 @@ class Store:
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(
-                f"cannot make {directory} ({error.strerror}); choose another data_dir"
-            ) from error
+            raise StoreError(f"cannot make {directory} ({error.strerror}); choose another data_dir") from error
         lock = lock_directory(directory)
         try:
             writer, reader = schema.open_file(directory)
@@ -163,9 +161,7 @@ class Store:
         future.cancel()
         return True
 
-    def read(
-        self, job: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    def read(self, job: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a small reading job now, on committed state. It returns values, not cursors.
 
         Raises:
@@ -181,7 +177,7 @@ class Store:
     def _flush(self) -> None:
         """Run what is queued in one transaction and hand it to the commit."""
         self._scheduled = False
-        if self._committing or self._refusal_is_lost():
+        if self._committing or self._refusal_is_lost():  # a job may have written another and scheduled this
             return
         queue = self._take()
         if not queue:
@@ -304,9 +300,7 @@ class Store:
                 _fail(future, refused)
             self._go_on()
             return
-        lost = StoreLostError(
-            f"the database can no longer be trusted ({error}): restart Buoy, and check the disk"
-        )
+        lost = StoreLostError(f"the database can no longer be trusted ({error}): restart Buoy, and check the disk")
         self._refusal = lost
         queue, self._queue = self._queue, {}
         self.stats.waiting -= len(queue)
@@ -352,9 +346,7 @@ class Store:
         if self._thread is None:
             self._writer.close()
         else:
-            closing = loop.run_in_executor(
-                self._thread, self._writer.close
-            )  # the last checkpoint happens here
+            closing = loop.run_in_executor(self._thread, self._writer.close)  # the last checkpoint happens here
             self._thread.shutdown(wait=False)
             try:
                 async with asyncio.timeout_at(ends_at):

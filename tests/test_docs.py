@@ -1,0 +1,54 @@
+"""The documents tell the truth: each setting, command, exit code and link appears, in both languages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from buoy import errors
+from buoy.faces.cli import app
+from buoy.settings import SETTINGS
+
+ROOT = Path(__file__).parent.parent
+DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")])
+COMMANDS = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+COMMANDS |= {group.name for group in app.registered_groups}
+
+
+@pytest.mark.parametrize("name", ["settings.md", "settings.zh.md"])
+def test_every_setting_stands_in_the_documents_with_its_environment_name(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text()
+    for setting in SETTINGS:
+        assert f"| `{setting.path}` |" in text, setting.path
+        assert not setting.env or f"`{setting.env}`" in text, setting.env
+    known = {setting.path for setting in SETTINGS}
+    assert set(re.findall(r"^\| `([a-z_.]+)` \|", text, re.MULTILINE)) == known, "no setting that does not exist"
+
+
+@pytest.mark.parametrize("name", ["settings.md", "settings.zh.md"])
+def test_every_exit_code_stands_in_the_documents(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text()
+    for code in {value for key, value in vars(errors).items() if key.startswith("EXIT_")}:
+        assert re.search(rf"^\| {code} \|", text, re.MULTILINE), code
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_every_command_stands_in_the_readme(name: str) -> None:
+    text = (ROOT / name).read_text()
+    for command in COMMANDS:
+        assert f"`buoy {command}" in text, command
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
+
+
+def test_what_users_read_has_a_chinese_twin() -> None:
+    for name in ("README", "CHANGELOG", "docs/settings", "docs/architecture"):
+        english, chinese = (ROOT / f"{name}.md").read_text(), (ROOT / f"{name}.zh.md").read_text()
+        assert len(re.findall(r"^#+ ", english, re.MULTILINE)) == len(re.findall(r"^#+ ", chinese, re.MULTILINE)), name
