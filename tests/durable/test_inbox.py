@@ -215,10 +215,7 @@ def test_heads_and_pages_tell_what_waits_in_order(db: sqlite3.Connection) -> Non
         (inbox._PAGE, "SEARCH inbox USING INDEX inbox_open (bot=? AND lane=? AND id>?)"),
         (inbox._URGENT, "inbox_urgent"),
         (inbox._RUNNING, "inbox_open"),
-        (
-            inbox._ANCHOR + "WHERE bot = ? AND lane = ? AND anchor IS NOT NULL AND event_at >= ? ORDER BY id DESC",
-            "SEARCH inbox USING INDEX inbox_lane (bot=? AND lane=?)",
-        ),
+        (inbox._ANCHORS, "SEARCH inbox USING INDEX inbox_lane (bot=? AND lane=?)"),
         (outbox._PAGE, "SEARCH outbox USING INDEX outbox_open (bot=? AND lane=? AND id>?)"),
         (outbox._HELD, "SEARCH outbox USING INDEX outbox_held (bot=? AND lane=?)"),
         (outbox._OF_EVENT, "SEARCH outbox USING INDEX outbox_event (event=?)"),
@@ -228,7 +225,8 @@ def test_each_query_of_the_running_process_has_its_index(db: sqlite3.Connection,
     values = (1,) * (1 if "?1" in sql else sql.count("?"))
     plan = db.execute("EXPLAIN QUERY PLAN " + sql, values).fetchall()
     assert any(index in step[3] for step in plan), plan
-    assert not any("TEMP B-TREE" in step[3] for step in plan), plan
+    is_bounded = any("subquery" in step[3] for step in plan)  # sorts the few rows that the inner LIMIT let through
+    assert is_bounded or not any("TEMP B-TREE" in step[3] for step in plan), plan
 
 
 # --- anchors ---

@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from buoy.sim import Settings, World
 from buoy.sim.events import Happening, Meeting, Speech, happen, meet, say
+from buoy.sim.peer import Peer
 
 T0 = 1_790_000_000.0
 
 
-class Ear:
+class Ear(Peer):
     """A connection that keeps what it hears."""
 
-    def __init__(self):
-        self.frames = []
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.frames: list[Any] = []
 
-    def push(self, frame):
+    def push(self, frame: bytes) -> None:
         self.frames.append(json.loads(frame))
 
 
-def world_and_ear():
+def world_and_ear() -> tuple[World, list[Any]]:
     world = World(Settings(), now=T0)
     bot = world.add_bot("102000001", "s")
-    ear = Ear()
+    ear = Ear(world)
     world.sessions.open(bot, bot.allowed_intents, (0, 1)).peers.append(ear)
     return world, ear.frames
 
 
-def spoken(**switches):
+def spoken(**switches: Any) -> list[tuple[str, Any]]:
     world, frames = world_and_ear()
-    say(world, Speech(**({"text": "hello"} | switches)), T0)
+    given: dict[str, Any] = {"text": "hello"} | switches
+    say(world, Speech(**given), T0)
     return [(f["t"], f["d"]) for f in frames]
 
 
-def test_c2c_has_the_fields_of_9_2():
+def test_c2c_has_the_fields_of_9_2() -> None:
     ((kind, d),) = spoken()
     assert kind == "C2C_MESSAGE_CREATE"
     assert set(d) == {"id", "timestamp", "content", "author", "message_type", "message_scene", "attachments"}
@@ -47,7 +51,7 @@ def test_c2c_has_the_fields_of_9_2():
     assert d["message_scene"]["ext"][1].startswith("msg_idx=REFIDX_")
 
 
-def test_group_at_and_full_mode():
+def test_group_at_and_full_mode() -> None:
     ((kind, d),) = spoken(scene="group")
     assert (kind, d["content"], d["mentions"]) == ("GROUP_AT_MESSAGE_CREATE", " hello ", [])
     assert d["group_id"] == d["group_openid"]
@@ -67,14 +71,14 @@ def test_group_at_and_full_mode():
     assert both[0][1]["id"] == both[1][1]["id"]
 
 
-def test_a_group_can_be_set_to_full_mode():
+def test_a_group_can_be_set_to_full_mode() -> None:
     world, frames = world_and_ear()
     group = meet(world, Meeting(scene="group", receives_all=True))
     assert say(world, Speech(text="x", scene="group", at=False), T0).target == group
     assert frames[0]["t"] == "GROUP_MESSAGE_CREATE"
 
 
-def test_guild_channel_and_dm():
+def test_guild_channel_and_dm() -> None:
     ((kind, d),) = spoken(scene="channel", text="a <b> & c")
     assert kind == "AT_MESSAGE_CREATE"
     assert d["content"] == "<@!7000000000000000001> a &lt;b&gt; &amp; c"
@@ -89,7 +93,7 @@ def test_guild_channel_and_dm():
 
 
 @pytest.mark.parametrize("scene", ["c2c", "group", "channel", "dm"])
-def test_switches(scene):
+def test_switches(scene: str) -> None:
     ((_, bare),) = spoken(scene=scene, bare=True)
     assert "message_scene" not in bare
     assert "attachments" not in bare
@@ -104,14 +108,14 @@ def test_switches(scene):
     assert d["attachments"][0]["url"] == "//sim/x"
 
 
-def test_a_quote():
+def test_a_quote() -> None:
     ((_, d),) = spoken(quote="earlier")
     assert d["message_type"] == 103
     assert d["msg_elements"][0]["content"] == "earlier"
     assert d["message_scene"]["ext"][1] == "ref_msg_idx=REFIDX_BOT0001=="
 
 
-def test_relations_change_what_they_tell():
+def test_relations_change_what_they_tell() -> None:
     world, frames = world_and_ear()
     bot = world.bot()
     user, group = meet(world, Meeting()), meet(world, Meeting(scene="group"))
@@ -133,7 +137,7 @@ def test_relations_change_what_they_tell():
         assert getattr(world.relation(bot, scene, target), field) is value
 
 
-def test_other_events():
+def test_other_events() -> None:
     world, frames = world_and_ear()
     happen(world, Happening(type="GROUP_MEMBER_ADD", rfc_time=True), T0)
     assert frames[-1]["d"]["timestamp"] == "2026-09-21T14:13:20Z"
@@ -148,7 +152,7 @@ def test_other_events():
         happen(world, Happening(type="NOBODY_KNOWS_THIS"), T0)
 
 
-def test_ids_belong_to_a_bot_and_are_stable_while_message_ids_are_not():
+def test_ids_belong_to_a_bot_and_are_stable_while_message_ids_are_not() -> None:
     worlds = [World(Settings(), seed=1, now=T0 + n) for n in range(2)]
     for world in worlds:
         world.add_bot("1", "s")

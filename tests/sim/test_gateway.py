@@ -1,16 +1,16 @@
-"""The gateway over real sockets: HELLO, IDENTIFY, RESUME, heartbeats, sequences, intents (protocol.md 5, 6)."""
+"""The gateway over real sockets: HELLO, IDENTIFY, RESUME, heartbeats, intents (protocol.md 6)."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
-
 from tests.sim.client import ALL, BOT, C2C, Client, running
 
 
-def test_hello_ready_heartbeat_and_events():
-    async def main():
+def test_hello_ready_heartbeat_and_events() -> None:
+    async def main() -> None:
         async with running() as (sim, client):
             await client.get_token()
             await client.open()
@@ -30,8 +30,8 @@ def test_hello_ready_heartbeat_and_events():
     asyncio.run(main())
 
 
-def test_resume_replays_what_was_missed_and_ends_with_an_empty_string():
-    async def main():
+def test_resume_replays_what_was_missed_and_ends_with_an_empty_string() -> None:
+    async def main() -> None:
         async with running() as (sim, client):
             await client.identify()
             await sim.say("seen")
@@ -49,13 +49,16 @@ def test_resume_replays_what_was_missed_and_ends_with_an_empty_string():
             await client.resume(seq=seen["s"])  # not committed: everything again, same numbers, same ids
             assert [await client.recv() for _ in range(3)] == replayed
             assert (await client.recv())["t"] == "RESUMED"
+            sim.clock.advance(1000)  # live again: it does not run out
+            await sim.say("later")
+            assert (await client.recv())["s"] == 8
 
     asyncio.run(main())
 
 
 @pytest.mark.parametrize("prefix", ["QQBot ", ""])
-def test_resume_takes_the_token_with_and_without_scheme(prefix):
-    async def main():
+def test_resume_takes_the_token_with_and_without_scheme(prefix: str) -> None:
+    async def main() -> None:
         async with running() as (_, client):
             await client.identify()
             await client.ws.close()
@@ -65,9 +68,9 @@ def test_resume_takes_the_token_with_and_without_scheme(prefix):
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(("away", "back"), [(299, True), (301, False)])
-def test_a_session_is_resumable_for_five_minutes(away, back):
-    async def main():
+@pytest.mark.parametrize(("away", "back"), [(299, 1), (301, 0)])
+def test_a_session_is_resumable_for_five_minutes(away: int, back: int) -> None:
+    async def main() -> None:
         async with running() as (sim, client):
             await client.identify()
             await client.ws.close()
@@ -82,8 +85,8 @@ def test_a_session_is_resumable_for_five_minutes(away, back):
     asyncio.run(main())
 
 
-def test_resume_refusals():
-    async def main():
+def test_resume_refusals() -> None:
+    async def main() -> None:
         async with running(bots=[BOT, ("102000002", "other")]) as (sim, client):
             await client.identify()
             await client.ws.close()
@@ -103,8 +106,8 @@ def test_resume_refusals():
     asyncio.run(main())
 
 
-def test_the_buffer_holds_a_thousand_events():
-    async def main():
+def test_the_buffer_holds_a_thousand_events() -> None:
+    async def main() -> None:
         async with running(resume_buffer=10) as (sim, client):
             await client.identify()
             await client.ws.close()
@@ -119,8 +122,8 @@ def test_the_buffer_holds_a_thousand_events():
     asyncio.run(main())
 
 
-def test_a_resume_elsewhere_takes_the_session_away():
-    async def main():
+def test_a_resume_elsewhere_takes_the_session_away() -> None:
+    async def main() -> None:
         async with running() as (sim, client):
             await client.identify()
             second = Client(sim, client.http)
@@ -135,8 +138,8 @@ def test_a_resume_elsewhere_takes_the_session_away():
     asyncio.run(main())
 
 
-def test_two_sockets_of_one_shard_both_get_every_event():
-    async def main():
+def test_two_sockets_of_one_shard_both_get_every_event() -> None:
+    async def main() -> None:
         async with running(limits=False) as (sim, client):
             second = Client(sim, client.http)
             await client.identify()
@@ -149,8 +152,8 @@ def test_two_sockets_of_one_shard_both_get_every_event():
     asyncio.run(main())
 
 
-def test_identify_again_does_not_replay():
-    async def main():
+def test_identify_again_does_not_replay() -> None:
+    async def main() -> None:
         async with running(limits=False) as (sim, client):
             await client.identify()
             await client.ws.close()
@@ -164,8 +167,8 @@ def test_identify_again_does_not_replay():
     asyncio.run(main())
 
 
-def test_a_message_that_nobody_can_hear_is_noted():
-    async def main():
+def test_a_message_that_nobody_can_hear_is_noted() -> None:
+    async def main() -> None:
         async with running() as (sim, client):
             lost = await sim.say("x")
             await client.identify()
@@ -176,8 +179,8 @@ def test_a_message_that_nobody_can_hear_is_noted():
     asyncio.run(main())
 
 
-def test_the_first_frame_and_the_wrong_ones():
-    async def main():
+def test_the_first_frame_and_the_wrong_ones() -> None:
+    async def main() -> None:
         async with running(limits=False) as (_, client):
             await client.get_token()
             for text, code in (
@@ -213,8 +216,8 @@ def test_the_first_frame_and_the_wrong_ones():
         ({"shard": "x"}, 4002),
     ],
 )
-def test_a_refused_identify_gets_op_9_and_then_the_close(arguments, code):
-    async def main():
+def test_a_refused_identify_gets_op_9_and_then_the_close(arguments: dict[str, Any], code: int) -> None:
+    async def main() -> None:
         async with running() as (sim, client):
             sim.world.bot().allowed_intents = C2C
             await client.get_token()
@@ -231,8 +234,8 @@ def test_a_refused_identify_gets_op_9_and_then_the_close(arguments, code):
     ("how", "op9", "code"),
     [("op9_then_4014", 1, 4014), ("op9_then_4903", 1, 4903), ("op9_eof", 1, 1006), ("close4014", 0, 4014)],
 )
-def test_how_forbidden_intents_are_refused_is_a_setting(how, op9, code):
-    async def main():
+def test_how_forbidden_intents_are_refused_is_a_setting(how: str, op9: int, code: int) -> None:
+    async def main() -> None:
         async with running(bad_intent=how) as (sim, client):
             sim.world.bot().allowed_intents = C2C
             await client.get_token()
@@ -246,8 +249,8 @@ def test_how_forbidden_intents_are_refused_is_a_setting(how, op9, code):
     asyncio.run(main())
 
 
-def test_one_identify_in_five_seconds_and_a_budget_a_day():
-    async def main():
+def test_one_identify_in_five_seconds_and_a_budget_a_day() -> None:
+    async def main() -> None:
         async with running(identifies_per_day=3) as (sim, client):
             await client.identify()
             assert (await client.identify())["op"] == 9
@@ -269,8 +272,8 @@ def test_one_identify_in_five_seconds_and_a_budget_a_day():
     asyncio.run(main())
 
 
-def test_a_silent_client_is_closed_after_two_intervals():
-    async def main():
+def test_a_silent_client_is_closed_after_two_intervals() -> None:
+    async def main() -> None:
         async with running(heartbeat_s=10) as (sim, client):
             await client.identify()
             sim.clock.advance(19, beats=False)
@@ -285,8 +288,8 @@ def test_a_silent_client_is_closed_after_two_intervals():
     asyncio.run(main())
 
 
-def test_after_half_an_hour_the_connection_is_told_to_reconnect():
-    async def main():
+def test_after_half_an_hour_the_connection_is_told_to_reconnect() -> None:
+    async def main() -> None:
         async with running() as (sim, client):
             await client.identify()
             sim.clock.advance(1799)
@@ -300,7 +303,7 @@ def test_after_half_an_hour_the_connection_is_told_to_reconnect():
     asyncio.run(main())
 
 
-def test_intents_decide_what_is_heard():
+def test_intents_decide_what_is_heard() -> None:
     kinds = [
         ("c2c", 25, "C2C_MESSAGE_CREATE"),
         ("group", 25, "GROUP_AT_MESSAGE_CREATE"),
@@ -308,7 +311,7 @@ def test_intents_decide_what_is_heard():
         ("dm", 12, "DIRECT_MESSAGE_CREATE"),
     ]
 
-    async def main():
+    async def main() -> None:
         async with running(limits=False) as (sim, client):
             for scene, bit, kind in kinds:
                 wants, not_wants = Client(sim, client.http), Client(sim, client.http)
@@ -323,10 +326,10 @@ def test_intents_decide_what_is_heard():
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(("strict", "heard"), [(False, 1), (True, 0)])
-def test_membership_events_are_contested(strict, heard):
-    async def main():
-        async with running(strict_member_intent=strict) as (sim, client):
+@pytest.mark.parametrize(("strict", "heard"), [(0, 1), (1, 0)])
+def test_membership_events_are_contested(strict: int, heard: int) -> None:
+    async def main() -> None:
+        async with running(strict_member_intent=bool(strict)) as (sim, client):
             await client.identify(C2C)
             await sim.happen("GROUP_MEMBER_ADD")
             assert sim.world.sessions.of()[0].s == 1 + heard
@@ -334,8 +337,8 @@ def test_membership_events_are_contested(strict, heard):
     asyncio.run(main())
 
 
-def test_guild_events_go_to_their_shard_and_the_rest_to_shard_0():
-    async def main():
+def test_guild_events_go_to_their_shard_and_the_rest_to_shard_0() -> None:
+    async def main() -> None:
         async with running(limits=False) as (sim, client):
             shards = [Client(sim, client.http) for _ in range(2)]
             for n, shard in enumerate(shards):
@@ -352,8 +355,8 @@ def test_guild_events_go_to_their_shard_and_the_rest_to_shard_0():
     asyncio.run(main())
 
 
-def test_too_many_frames():
-    async def main():
+def test_too_many_frames() -> None:
+    async def main() -> None:
         async with running() as (_, client):
             await client.identify()
             for _ in range(150):
@@ -363,11 +366,14 @@ def test_too_many_frames():
     asyncio.run(main())
 
 
-def test_a_client_that_goes_away_leaves_a_resumable_session():
-    async def main():
+def test_a_client_that_goes_away_leaves_a_resumable_session() -> None:
+    async def main() -> None:
         async with running() as (sim, client):
             await client.identify()
-            client.ws._response.connection.transport.abort()
+            response = client.ws._response.connection
+            assert response is not None
+            assert response.transport is not None
+            response.transport.abort()
             await sim.until(lambda: not sim.connections)
             await sim.say("x")
             await client.resume()

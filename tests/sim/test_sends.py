@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from buoy.sim import Settings, World
+from buoy.sim import Said, Settings, World
+from buoy.sim.content import Refusal
 from buoy.sim.events import Happening, Meeting, Speech, happen, meet, say
-from buoy.sim.sends import Refusal, send
+from buoy.sim.peer import Peer
+from buoy.sim.sends import Accepted, send
 
 T0 = 1_790_000_000.0
 BOT = "102000001"
@@ -17,15 +20,15 @@ BOT = "102000001"
 class Stage:
     """A world with one bot and a clock that the test moves."""
 
-    def __init__(self, **settings):
+    def __init__(self, **settings: Any) -> None:
         self.world = World(Settings(**settings), seed=1, now=T0)
         self.bot = self.world.add_bot(BOT, "secret")
         self.now = T0
 
-    def say(self, scene="c2c", **switches):
+    def say(self, scene: str = "c2c", **switches: Any) -> Said:
         return say(self.world, Speech(text="hello", scene=scene, **switches), self.now)
 
-    def send(self, target, scene="c2c", **fields):
+    def send(self, target: str, scene: str = "c2c", **fields: Any) -> int:
         """Returns 200, or the code of the refusal."""
         body = json.dumps({"content": "hi"} | fields).encode()
         answer = send(self.world, self.bot, scene, target, body, self.now)
@@ -33,25 +36,25 @@ class Stage:
             return answer.code
         return answer.status
 
-    def live(self):
+    def live(self) -> None:
         """Pretend that the bot has a connection."""
         session = self.world.sessions.open(self.bot, 1 << 30, (0, 1))
-        session.peers.append(type("Deaf", (), {"push": lambda *_: None})())
+        session.peers.append(Peer(self.world))
 
 
-def md(**extra):
+def md(**extra: Any) -> dict[str, Any]:
     return {"content": None, "msg_type": 2, "markdown": {"content": "**x**"} | extra}
 
 
-def button(**extra):
+def button(**extra: Any) -> dict[str, Any]:
     return {"id": "b", "render_data": {"label": "ok"}, "action": {"type": 1}} | extra
 
 
-def keys(rows):
+def keys(rows: list[Any]) -> dict[str, Any]:
     return {"keyboard": {"content": {"rows": [{"buttons": row} for row in rows]}}}
 
 
-CONTENT = [
+CONTENT: list[tuple[dict[str, Any], int]] = [
     ({}, 200),
     ({"msg_type": 0}, 200),
     ({"msg_type": None}, 200),
@@ -97,26 +100,24 @@ CONTENT = [
 
 
 @pytest.mark.parametrize(("fields", "code"), CONTENT)
-def test_content(fields, code):
+def test_content(fields: dict[str, Any], code: int) -> None:
     stage = Stage()
     said = stage.say()
     assert stage.send(said.target, msg_id=said.id, **fields) == code
     assert len(stage.world.delivered) == (code == 200)
 
 
-def test_typing_is_for_c2c_only_and_costs_a_reply():
+def test_typing_is_for_c2c_only_and_costs_a_reply() -> None:
     stage = Stage()
-    notice = {"msg_type": 6, "input_notify": {"input_type": 1}}
+    notice: dict[str, Any] = {"msg_type": 6, "input_notify": {"input_type": 1}}
     group = stage.say("group")
     assert stage.send(group.target, "group", msg_id=group.id, **notice) == 340069
     said = stage.say()
-    assert [stage.send(said.target, msg_id=said.id, msg_seq=n, **notice) for n in range(5)] == [200] * 4 + [
-        40034128
-    ]
+    assert [stage.send(said.target, msg_id=said.id, msg_seq=n, **notice) for n in range(5)] == [200] * 4 + [40034128]
     assert stage.world.replies(said.id) == []
 
 
-def test_a_body_that_is_no_object():
+def test_a_body_that_is_no_object() -> None:
     stage = Stage()
     said = stage.say()
     for body in (b"", b"[]", b"nope", b"[" * 10_000, b'"\xff"'):
@@ -125,7 +126,7 @@ def test_a_body_that_is_no_object():
         assert answer.code == 12002
 
 
-def test_url_hosts_may_be_registered_and_bare_names_count_on_request():
+def test_url_hosts_may_be_registered_and_bare_names_count_on_request() -> None:
     stage = Stage(bare_urls=True)
     stage.bot.url_hosts = {"example.org"}
     said = stage.say()
@@ -137,7 +138,7 @@ def test_url_hosts_may_be_registered_and_bare_names_count_on_request():
 @pytest.mark.parametrize(
     ("scene", "window", "late"), [("c2c", 3600, 40034005), ("group", 300, 40034005), ("channel", 300, 304027)]
 )
-def test_the_reply_window_closes(scene, window, late):
+def test_the_reply_window_closes(scene: str, window: int, late: int) -> None:
     stage = Stage()
     stage.live()
     said = stage.say(scene)
@@ -148,7 +149,7 @@ def test_the_reply_window_closes(scene, window, late):
 
 
 @pytest.mark.parametrize(("scene", "budget"), [("c2c", 4), ("group", 5)])
-def test_the_reply_budget_ends(scene, budget):
+def test_the_reply_budget_ends(scene: str, budget: int) -> None:
     stage = Stage()
     said = stage.say(scene)
     codes = [stage.send(said.target, scene, msg_id=said.id, msg_seq=n) for n in range(1, budget + 3)]
@@ -156,13 +157,13 @@ def test_the_reply_budget_ends(scene, budget):
     assert len(stage.world.replies(said.id)) == budget
 
 
-def test_relaxed_has_a_window_but_no_budget():
+def test_relaxed_has_a_window_but_no_budget() -> None:
     stage = Stage(relaxed=True)
     said = stage.say()
     assert [stage.send(said.target, msg_id=said.id, msg_seq=n) for n in range(9)] == [200] * 9
 
 
-def test_the_same_seq_twice_is_refused_and_shown_once_even_with_the_budget_spent():
+def test_the_same_seq_twice_is_refused_and_shown_once_even_with_the_budget_spent() -> None:
     stage = Stage()
     said = stage.say()
     assert stage.send(said.target, msg_id=said.id) == 200  # no msg_seq means 1
@@ -175,13 +176,13 @@ def test_the_same_seq_twice_is_refused_and_shown_once_even_with_the_budget_spent
 
 
 @pytest.mark.parametrize("seq", [-1, 2**32, "1", True, 1.5])
-def test_a_seq_that_is_no_uint32(seq):
+def test_a_seq_that_is_no_uint32(seq: Any) -> None:
     stage = Stage()
     said = stage.say()
     assert stage.send(said.target, msg_id=said.id, msg_seq=seq) == 12002
 
 
-def test_anchors_belong_to_a_bot_a_scene_and_a_target():
+def test_anchors_belong_to_a_bot_a_scene_and_a_target() -> None:
     stage = Stage()
     said, other = stage.say(), stage.say(user=1)
     assert stage.send(said.target, msg_id="ROBOT1.0_nope") == 40034024
@@ -193,12 +194,11 @@ def test_anchors_belong_to_a_bot_a_scene_and_a_target():
     assert stage.send(said.target, msg_id=theirs.id) == 40034024
 
 
-def test_event_anchors():
+def test_event_anchors() -> None:
     stage = Stage()
     added = happen(stage.world, Happening(type="FRIEND_ADD"), T0)
-    assert [stage.send(added.target, event_id=added.id, msg_seq=n) for n in range(5)] == [200] * 4 + [
-        40034128
-    ]
+    assert [stage.send(added.target, event_id=added.id, msg_seq=n) for n in range(5)] == [200] * 4 + [40034128]
+    assert stage.send(added.target, msg_id=added.id) == 40034024  # right id, wrong field
     deleted = happen(stage.world, Happening(type="FRIEND_DEL", user=1), T0)
     meet(stage.world, Meeting(which=1, friend=True))
     assert stage.send(deleted.target, event_id=deleted.id) == 40034027
@@ -207,7 +207,7 @@ def test_event_anchors():
     assert stage.send(again.target, event_id=again.id) == 40034026
 
 
-def test_the_delivery_id_of_a_message_is_no_event_anchor():
+def test_the_delivery_id_of_a_message_is_no_event_anchor() -> None:
     stage = Stage()
     said = stage.say()
     delivery = next(ident for ident in stage.bot.anchors if ident.startswith("C2C_MESSAGE_CREATE:"))
@@ -216,7 +216,7 @@ def test_the_delivery_id_of_a_message_is_no_event_anchor():
     assert stage.world.counters["both_anchors"] == 1
 
 
-def test_targets():
+def test_targets() -> None:
     stage = Stage()
     said, group = stage.say(), stage.say("group")
     assert stage.send("F" * 32) == 11255
@@ -232,7 +232,7 @@ def test_targets():
     assert stage.send(group.target, "group", msg_id=group.id) == 40054002
 
 
-def test_any_id_goes_with_check_ids_off():
+def test_any_id_goes_with_check_ids_off() -> None:
     stage = Stage(check_ids=False)
     said = stage.say(user="alice")
     assert said.target == "alice"
@@ -240,7 +240,7 @@ def test_any_id_goes_with_check_ids_off():
     assert stage.send("nobody has heard of me") == 200
 
 
-def test_proactive_permissions():
+def test_proactive_permissions() -> None:
     stage = Stage()
     said, group = stage.say(), stage.say("group")
     assert stage.send(said.target) == 200
@@ -257,7 +257,7 @@ def test_proactive_permissions():
     assert stage.send(group.target, "group") == 40034105
 
 
-def test_proactive_rates_and_the_day():
+def test_proactive_rates_and_the_day() -> None:
     stage = Stage()
     users = [stage.say(user=n).target for n in range(40)]
     assert [stage.send(u) for u in users[:6]] == [200] * 5 + [40034100]  # 5 a second, unverified
@@ -283,7 +283,7 @@ def test_proactive_rates_and_the_day():
     assert stage.send(user) == 200
 
 
-def test_limits_off_leaves_windows_and_budgets():
+def test_limits_off_leaves_windows_and_budgets() -> None:
     stage = Stage(limits=False)
     said = stage.say()
     assert all(stage.send(said.target) == 200 for _ in range(200))
@@ -291,7 +291,7 @@ def test_limits_off_leaves_windows_and_budgets():
     assert codes == [200] * 4 + [40034128] * 2
 
 
-def test_interface_limit():
+def test_interface_limit() -> None:
     stage = Stage(relaxed=True)
     said = stage.say()
     codes = [stage.send(said.target, msg_id=said.id, msg_seq=n) for n in range(101)]
@@ -300,11 +300,11 @@ def test_interface_limit():
     assert stage.send(said.target, msg_id=said.id, msg_seq=999) == 200
 
 
-def test_wake_up_ladder():
+def test_wake_up_ladder() -> None:
     stage = Stage()
     stage.bot.proactive["c2c"] = False
     said = stage.say()
-    wake = {"is_wakeup": True}
+    wake: dict[str, Any] = {"is_wakeup": True}
     assert stage.send(said.target, msg_id=said.id, **wake) == 40034123
     assert [stage.send(said.target, **wake) for _ in range(2)] == [200, 40034122]
     for days, code in (
@@ -325,7 +325,7 @@ def test_wake_up_ladder():
     assert stage.send(meet(stage.world, Meeting(which=9)), **wake) == 40034123
 
 
-def test_guild_channels_need_a_session_and_have_quotas():
+def test_guild_channels_need_a_session_and_have_quotas() -> None:
     stage = Stage()
     said = stage.say("channel")
     assert stage.send(said.target, "channel", msg_id=said.id) == 304018
@@ -346,39 +346,42 @@ def test_guild_channels_need_a_session_and_have_quotas():
     assert stage.send(third.target, "channel") == 304047
 
 
-def test_guild_dms_have_quotas():
+def test_guild_dms_have_quotas() -> None:
     stage = Stage()
     said = stage.say("dm")
     assert [stage.send(said.target, "dm") for _ in range(3)] == [200, 200, 304049]
     assert stage.send(said.target, "dm", msg_id=said.id) == 200
 
 
-def test_answers_have_the_shapes_of_10():
+def test_answers_have_the_shapes_of_10() -> None:
     stage = Stage()
     stage.live()
     said, post = stage.say(), stage.say("channel")
     ok = send(stage.world, stage.bot, "c2c", said.target, b'{"content":"a"}', T0)
+    assert isinstance(ok, Accepted)
     answer = json.loads(ok.body)
     assert set(answer) == {"id", "timestamp", "ext_info"}
     assert answer["ext_info"]["ref_idx"].startswith("REFIDX_")
     assert answer["timestamp"].endswith("+08:00")
     body = json.dumps({"content": "a", "msg_id": post.id}).encode()
-    full = json.loads(send(stage.world, stage.bot, "channel", post.target, body, T0).body)
+    ok = send(stage.world, stage.bot, "channel", post.target, body, T0)
+    assert isinstance(ok, Accepted)
+    full = json.loads(ok.body)
     assert full["channel_id"] == post.target
     assert full["author"]["bot"] is True
     old = Stage(ref_idx=False, int_timestamps=True)
     said = old.say()
-    answer = json.loads(send(old.world, old.bot, "c2c", said.target, b'{"content":"a"}', T0).body)
+    ok = send(old.world, old.bot, "c2c", said.target, b'{"content":"a"}', T0)
+    assert isinstance(ok, Accepted)
+    answer = json.loads(ok.body)
     assert set(answer) == {"id", "timestamp"}
     assert answer["timestamp"] == int(T0)
 
 
-def test_the_log_keeps_what_was_delivered():
+def test_the_log_keeps_what_was_delivered() -> None:
     stage = Stage()
     said = stage.say()
-    stage.send(
-        said.target, msg_id=said.id, msg_seq=3, message_reference={"message_id": "REFIDX_1"}, content="yes"
-    )
+    stage.send(said.target, msg_id=said.id, msg_seq=3, message_reference={"message_id": "REFIDX_1"}, content="yes")
     (reply,) = stage.world.replies(said.id)
     assert (reply.text, reply.anchor, reply.msg_seq, reply.quote) == ("yes", said.id, 3, "REFIDX_1")
     assert (reply.scene, reply.target, reply.proactive, reply.at) == ("c2c", said.target, False, T0)

@@ -6,16 +6,29 @@ import asyncio
 import email.utils
 import re
 import socket
+from collections.abc import Callable
+from typing import Any
 
 import aiohttp
 import pytest
-
-from buoy.sim import Sim
 from tests.sim.client import BOT, Client, running
 
+from buoy.sim import Sim
 
-def test_token_call():
-    async def main():
+Loops = Callable[[], asyncio.AbstractEventLoop]
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def loops(request: pytest.FixtureRequest) -> Loops:
+    """Sockets behave differently under uvloop, and `buoy sim` uses it where it is installed."""
+    if request.param == "asyncio":
+        return asyncio.new_event_loop
+    loop: Loops = pytest.importorskip("uvloop").new_event_loop
+    return loop
+
+
+def test_token_call() -> None:
+    async def main() -> None:
         async with running(token_life_s=600) as (sim, client):
             first = await client.get_token()
             assert first["expires_in"] == "600"
@@ -34,8 +47,8 @@ def test_token_call():
     asyncio.run(main())
 
 
-def test_expires_in_may_be_a_number():
-    async def main():
+def test_expires_in_may_be_a_number() -> None:
+    async def main() -> None:
         async with running(expires_as_text=False) as (_, client):
             assert (await client.get_token())["expires_in"] == 7200
 
@@ -52,8 +65,8 @@ def test_expires_in_may_be_a_number():
         ({"clientSecret": None}, 100007),
     ],
 )
-def test_token_failures_are_http_200_with_a_code(fields, code):
-    async def main():
+def test_token_failures_are_http_200_with_a_code(fields: dict[str, Any], code: int) -> None:
+    async def main() -> None:
         async with running() as (sim, client):
             assert (await client.get_token(**fields))["code"] == code
             for body in (b"", b"nope", b"[]"):
@@ -63,8 +76,8 @@ def test_token_failures_are_http_200_with_a_code(fields, code):
     asyncio.run(main())
 
 
-def test_too_many_token_calls():
-    async def main():
+def test_too_many_token_calls() -> None:
+    async def main() -> None:
         async with running() as (_, client):
             answers = [await client.get_token() for _ in range(61)]
             assert [a.get("code") for a in answers] == [None] * 60 + [100001]
@@ -76,8 +89,8 @@ def test_too_many_token_calls():
     ("header", "code"),
     [(None, 11241), ("Bot 1.x", 11243), ("QQBot nope", 11243), ("qqbot x", 11243), ("QQBot", 11243)],
 )
-def test_authorization(header, code):
-    async def main():
+def test_authorization(header: str | None, code: int) -> None:
+    async def main() -> None:
         async with running() as (sim, client):
             headers = {"Authorization": header} if header else {}
             async with client.http.get(sim.api_base + "/gateway", headers=headers) as r:
@@ -87,8 +100,8 @@ def test_authorization(header, code):
     asyncio.run(main())
 
 
-def test_traces_dates_and_error_bodies():
-    async def main():
+def test_traces_dates_and_error_bodies() -> None:
+    async def main() -> None:
         async with running(start_at=1_790_000_000) as (_, client):
             await client.get_token()
             good = await client.call("GET", "/gateway")
@@ -102,8 +115,8 @@ def test_traces_dates_and_error_bodies():
     asyncio.run(main())
 
 
-def test_unknown_paths_and_methods():
-    async def main():
+def test_unknown_paths_and_methods() -> None:
+    async def main() -> None:
         async with running() as (_, client):
             await client.get_token()
             for path in (
@@ -125,8 +138,8 @@ def test_unknown_paths_and_methods():
     asyncio.run(main())
 
 
-def test_gateway_lookup_is_limited():
-    async def main():
+def test_gateway_lookup_is_limited() -> None:
+    async def main() -> None:
         async with running() as (sim, client):
             await client.get_token()
             url = sim.api_base.replace("http", "ws") + "/websocket"
@@ -142,15 +155,13 @@ def test_gateway_lookup_is_limited():
     asyncio.run(main())
 
 
-def test_small_endpoints():
-    async def main():
+def test_small_endpoints() -> None:
+    async def main() -> None:
         async with running() as (sim, client):
             await client.identify(1 << 26)
             me = (await client.call("GET", "/users/@me")).json
             assert me["username"] == "simbot"
-            opened = await client.call(
-                "POST", "/users/@me/dms", {"recipient_id": "1", "source_guild_id": "2"}
-            )
+            opened = await client.call("POST", "/users/@me/dms", {"recipient_id": "1", "source_guild_id": "2"})
             assert (await client.send(opened.json["guild_id"], scene="dm")).status == 200
             group = sim.meet("group", receives_all=True)
             state = (await client.call("GET", f"/v2/groups/{group}/bot_state")).json
@@ -167,8 +178,8 @@ def test_small_endpoints():
     asyncio.run(main())
 
 
-def test_network_down_and_up_on_the_same_port():
-    async def main():
+def test_network_down_and_up_on_the_same_port(loops: Loops) -> None:
+    async def main() -> None:
         async with running() as (sim, client):
             await client.identify()
             await sim.network("down")
@@ -185,11 +196,12 @@ def test_network_down_and_up_on_the_same_port():
             assert (await client.recv())["t"] == "RESUMED"
             assert (await client.call("GET", "/gateway")).status == 200
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=loops) as runner:
+        runner.run(main())
 
 
-def test_blackhole_keeps_connections_and_carries_nothing():
-    async def main():
+def test_blackhole_keeps_connections_and_carries_nothing(loops: Loops) -> None:
+    async def main() -> None:
         async with running() as (sim, client):
             await client.identify()
             await client.call("GET", "/users/@me")
@@ -203,11 +215,10 @@ def test_blackhole_keeps_connections_and_carries_nothing():
                 host, port = sim.api_base.removeprefix("http://").split(":")
                 with socket.create_connection((host, int(port)), timeout=2) as raw:  # the handshake succeeds
                     raw.setblocking(False)
-                    while len(sim._server.holes) < 2:
+                    await sim.until(lambda: len(sim._server.holes) == 2)
+                    for _ in range(100):  # turns of the loop, in which something could come through
                         await asyncio.sleep(0)
-                    for _ in range(200):
-                        await asyncio.sleep(0)
-                    assert not (old.done() or new.done() or reading.done())
+                    assert [t.done() for t in (old, new, reading)] == [False] * 3
                     with pytest.raises(BlockingIOError):
                         raw.recv(1)
                 assert sim.world.counters["heartbeats"] == 0
@@ -217,11 +228,12 @@ def test_blackhole_keeps_connections_and_carries_nothing():
                 assert (await old).status == 200
                 assert "access_token" in await new
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=loops) as runner:
+        runner.run(main())
 
 
-def test_a_send_in_the_blackhole_may_have_been_accepted():
-    async def main():
+def test_a_send_in_the_blackhole_may_have_been_accepted(loops: Loops) -> None:
+    async def main() -> None:
         async with running() as (sim, client):
             await client.get_token()
             target = sim.meet()
@@ -236,11 +248,12 @@ def test_a_send_in_the_blackhole_may_have_been_accepted():
             with pytest.raises(aiohttp.ClientError):
                 await request
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=loops) as runner:
+        runner.run(main())
 
 
-def test_the_platform_gives_up_a_silent_client_in_the_blackhole():
-    async def main():
+def test_the_platform_gives_up_a_silent_client_in_the_blackhole() -> None:
+    async def main() -> None:
         async with running() as (sim, client):
             await client.identify()
             await sim.network("blackhole")
@@ -252,8 +265,8 @@ def test_the_platform_gives_up_a_silent_client_in_the_blackhole():
     asyncio.run(main())
 
 
-def test_drop_cuts_each_connection_after_accept():
-    async def main():
+def test_drop_cuts_each_connection_after_accept(loops: Loops) -> None:
+    async def main() -> None:
         async with running() as (sim, client):
             await sim.network("drop")
             with pytest.raises(aiohttp.ClientError):
@@ -261,12 +274,13 @@ def test_drop_cuts_each_connection_after_accept():
             await sim.network("up")
             await client.get_token()
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=loops) as runner:
+        runner.run(main())
 
 
 @pytest.mark.parametrize("mode", ["up", "down", "blackhole", "drop"])
-def test_stop_leaves_nothing_open(mode):
-    async def main():
+def test_stop_leaves_nothing_open(mode: str, loops: Loops) -> None:
+    async def main() -> None:
         sim = Sim(speed=0)
         await sim.start()
         async with aiohttp.ClientSession() as http:
@@ -277,8 +291,7 @@ def test_stop_leaves_nothing_open(mode):
             if mode == "blackhole":
                 await client.put(1, 1)
                 hole = socket.create_connection(("127.0.0.1", port))
-                while not sim._server.holes:
-                    await asyncio.sleep(0)
+                await sim.until(lambda: len(sim._server.holes) == 1)
                 hole.close()
             await sim.stop()
             assert await client.closed() == 1006
@@ -287,11 +300,12 @@ def test_stop_leaves_nothing_open(mode):
         assert not sim._server.peers
         assert len(asyncio.all_tasks()) == 1
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=loops) as runner:
+        runner.run(main())
 
 
-def test_many_bots_keep_apart():
-    async def main():
+def test_many_bots_keep_apart() -> None:
+    async def main() -> None:
         async with running(bots=[BOT, ("102000002", "other")]) as (sim, client):
             other = Client(sim, client.http, ("102000002", "other"))
             await client.identify()
@@ -308,6 +322,6 @@ def test_many_bots_keep_apart():
 
 
 @pytest.mark.parametrize("settings", [{"heartbeat_s": 0}, {"nope": 1}, {"limits": "x"}, {"bad_intent": "x"}])
-def test_wrong_settings(settings):
+def test_wrong_settings(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="simulator setting"):
         Sim(**settings)

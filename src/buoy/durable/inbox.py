@@ -39,14 +39,14 @@ if TYPE_CHECKING:
     import sqlite3
 
 __all__ = [
-    "ALONE_AFTER", "DEAD_AFTER", "Put", "advance", "again", "anchor_of", "anchors", "bury", "claim",
-    "counts", "cursor", "drop", "drop_session", "event_of", "finish", "finish_replied", "gaps", "get", "give_back", "heads",
-    "history", "identifies_since", "is_spent", "listing", "needs_alone", "open_session",
-    "page", "put", "record_gap", "record_identify", "retry_dead", "spend", "unready", "urgent", "use",
-    "void_claims",
+    "ALONE_AFTER", "DEAD_AFTER", "Put", "advance", "again", "anchor_of", "anchors", "bury", "claim", "counts",
+    "cursor", "drop", "drop_session", "event_of", "finish", "finish_replied", "gaps", "get", "give_back", "heads",
+    "history", "identifies_since", "is_spent", "listing", "needs_alone", "open_session", "page", "put",
+    "record_gap", "record_identify", "retry_dead", "spend", "unready", "urgent", "use", "void_claims",
 ]  # fmt: skip
 
 DEAD_AFTER: Final = 5  # faults 18
+LOOK_BACK: Final = 500  # rows of a lane that are searched for anchors and history; more would stop the loop
 ALONE_AFTER: Final = 2  # design, inbound rules: charged twice by unclean ends
 
 
@@ -143,9 +143,7 @@ def put(db: sqlite3.Connection, arrival: Arrival, boot: int | None) -> Put:
     )  # fmt: skip
     if upgraded.rowcount == 0:
         return Put(None, fresh=False)
-    (row,) = db.execute(
-        "SELECT id FROM inbox WHERE key = ? AND bot = ?", (arrival.key, arrival.bot)
-    ).fetchone()
+    (row,) = db.execute("SELECT id FROM inbox WHERE key = ? AND bot = ?", (arrival.key, arrival.bot)).fetchone()
     note(db, event_ref(row), arrival.received_at, f"came again as {arrival.type}, which asks for a turn")
     return Put(row, fresh=True)
 
@@ -188,8 +186,7 @@ def finish_replied(db: sqlite3.Connection, row: int, uses: int, now: float) -> b
 def bury(db: sqlite3.Connection, row: int, reason: str, now: float) -> bool:
     """End a turn as a dead letter; ``reason`` is for people."""
     changed = db.execute(
-        "UPDATE inbox SET state = 'dead', reason = ?, ended_at = ? WHERE id = ? "
-        "AND state IN ('running', 'waiting')",
+        "UPDATE inbox SET state = 'dead', reason = ?, ended_at = ? WHERE id = ? AND state IN ('running', 'waiting')",
         (reason, now, row),
     )
     return changed.rowcount == 1
@@ -269,13 +266,19 @@ def urgent(db: sqlite3.Connection) -> list[Event]:
 _ANCHOR = "SELECT id, anchor, event_at, uses, state IN ('waiting', 'running'), spent FROM inbox "
 
 
+_ANCHORS = (
+    "SELECT id, anchor, event_at, uses, state IN ('waiting', 'running'), spent FROM "
+    "(SELECT * FROM inbox WHERE bot = ? AND lane = ? AND lane IS NOT NULL ORDER BY id DESC LIMIT ?) "
+    "WHERE anchor IS NOT NULL AND event_at >= ? ORDER BY id DESC LIMIT ?"
+)
+
+
 def anchors(db: sqlite3.Connection, bot: str, lane: str, since: float, limit: int = 10) -> list[Anchor]:
-    """List what replies in this lane may refer to: newest first, written at ``since`` or later."""
-    rows = db.execute(
-        _ANCHOR + "WHERE bot = ? AND lane = ? AND anchor IS NOT NULL AND event_at >= ? ORDER BY id DESC LIMIT ?",
-        (bot, lane, since, limit),
-    )
-    return [_anchor(row) for row in rows]
+    """List what replies in this lane may refer to: newest first, written at ``since`` or later.
+
+    Only the newest rows of the lane are looked at, however many it has; :func:`anchor_of` reads a certain one.
+    """
+    return [_anchor(row) for row in db.execute(_ANCHORS, (bot, lane, LOOK_BACK, since, limit))]
 
 
 def anchor_of(db: sqlite3.Connection, row: int) -> Anchor | None:
@@ -290,9 +293,7 @@ def _anchor(row: tuple[int, str, float, int, int, int]) -> Anchor:
 
 def use(db: sqlite3.Connection, row: int, limit: int) -> int | None:
     """Take the next ``msg_seq`` of an anchor, for good; None when ``limit`` were taken or it is spent."""
-    changed = db.execute(
-        "UPDATE inbox SET uses = uses + 1 WHERE id = ? AND uses < ? AND spent = 0", (row, limit)
-    )
+    changed = db.execute("UPDATE inbox SET uses = uses + 1 WHERE id = ? AND uses < ? AND spent = 0", (row, limit))
     if changed.rowcount == 0:
         return None
     seq: int = db.execute("SELECT uses FROM inbox WHERE id = ?", (row,)).fetchone()[0]
@@ -318,24 +319,20 @@ def history(
 ) -> list[tuple[bytes, str, list[bytes]]]:
     """Read the last ``turns`` done turns of a lane, oldest first: frame, type, letters as written."""
     rows = db.execute(
-        "SELECT id, frame, type FROM inbox WHERE bot = ? AND lane = ? AND id < ? AND state = 'done' "
-        "AND frame IS NOT NULL ORDER BY id DESC LIMIT ?",
-        (bot, lane, before_id, turns),
+        "SELECT id, frame, type FROM (SELECT * FROM inbox WHERE bot = ? AND lane = ? AND lane IS NOT NULL AND id < ? "
+        "ORDER BY id DESC LIMIT ?) WHERE state = 'done' AND frame IS NOT NULL ORDER BY id DESC LIMIT ?",
+        (bot, lane, before_id, max(LOOK_BACK, 4 * turns), turns),
     ).fetchall()
     told = []
     for row, frame, kind in reversed(rows):
-        letters = db.execute(
-            "SELECT body FROM outbox WHERE event = ? AND body IS NOT NULL ORDER BY id", (row,)
-        )
+        letters = db.execute("SELECT body FROM outbox WHERE event = ? AND body IS NOT NULL ORDER BY id", (row,))
         told.append((frame, kind, [body for (body,) in letters]))
     return told
 
 
 def counts(db: sqlite3.Connection) -> dict[str, int]:
     """Count the turns that wait, run or are dead."""
-    (open_,) = db.execute(
-        "SELECT count(*) FROM inbox WHERE state IN ('waiting', 'running') AND bypass = 0"
-    ).fetchone()
+    (open_,) = db.execute("SELECT count(*) FROM inbox WHERE state IN ('waiting', 'running') AND bypass = 0").fetchone()
     (urgent_,) = db.execute(
         "SELECT count(*) FROM inbox WHERE state IN ('waiting', 'running') AND bypass = 1"
     ).fetchone()

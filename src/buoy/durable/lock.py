@@ -65,8 +65,7 @@ def lock_directory(directory: Path) -> Lock:
     """
     return Lock(
         directory / "lock",
-        f"the data directory {directory} is in use ({{holder}}): stop that Buoy, or give this one another "
-        f"data_dir",
+        f"the data directory {directory} is in use ({{holder}}): stop that Buoy, or give this one another data_dir",
     )
 
 

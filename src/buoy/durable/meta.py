@@ -18,6 +18,4 @@ def get(db: sqlite3.Connection, key: str, default: Any = None) -> Any:
 def set(db: sqlite3.Connection, key: str, value: Any) -> None:  # noqa: A001  meta.set reads as what it does
     """Store ``value`` (anything JSON can carry) under ``key``; a job."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    db.execute(
-        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, text)
-    )
+    db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, text))

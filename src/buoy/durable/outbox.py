@@ -77,8 +77,9 @@ def put_claimed(
 ) -> Put:
     """Store a letter whose first attempt leaves right after this commit, as the reply ``seq`` to ``anchor``."""
     new = db.execute(
-        "INSERT INTO outbox (key, bot, lane, body, state, created_at, event, origin, anchor_row, anchor, seq, attempts, "
-        "attempted_at, boot) VALUES (?, ?, ?, ?, 'claimed', ?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT (key, bot) DO NOTHING",
+        "INSERT INTO outbox (key, bot, lane, body, state, created_at, event, origin, anchor_row, anchor, seq, "
+        "attempts, attempted_at, boot) VALUES (?, ?, ?, ?, 'claimed', ?, ?, ?, ?, ?, ?, 1, ?, ?) "
+        "ON CONFLICT (key, bot) DO NOTHING",
         (
             letter.key, letter.bot, letter.lane, letter.body, letter.created_at, letter.event, letter.origin,
             anchor_row, anchor, seq, now, boot,
@@ -205,8 +206,7 @@ def unbind(db: sqlite3.Connection, row: int, reason: str, now: float) -> bool:
     if found[0] is not None:
         inbox.spend(db, found[0])
     db.execute(
-        "UPDATE outbox SET state = 'queued', reason = ?, anchor_row = NULL, anchor = NULL, seq = NULL "
-        "WHERE id = ?",
+        "UPDATE outbox SET state = 'queued', reason = ?, anchor_row = NULL, anchor = NULL, seq = NULL WHERE id = ?",
         (reason, row),
     )
     note(db, letter_ref(row), now, f"not sent: {reason}")
@@ -253,8 +253,7 @@ def merge(db: sqlite3.Connection, rows: Sequence[int], into: int, now: float) ->
 def heads(db: sqlite3.Connection) -> list[tuple[str, str, int, int]]:
     """List ``(bot, lane, first letter, last letter)`` of what is not settled, for the lanes in memory."""
     return db.execute(
-        "SELECT bot, lane, min(id), max(id) FROM outbox WHERE state IN ('queued', 'claimed') GROUP BY bot, "
-        "lane"
+        "SELECT bot, lane, min(id), max(id) FROM outbox WHERE state IN ('queued', 'claimed') GROUP BY bot, lane"
     ).fetchall()
 
 
@@ -297,9 +296,7 @@ def expire_held(db: sqlite3.Connection, max_age_s: float, per_lane: int, now: fl
             if place < surplus:
                 reason = f"held back, and {per_lane} newer letters of this conversation are held back too"
             elif now - letter.created_at > max_age_s:
-                reason = (
-                    f"held back for {max_age_s / 86400:g} days and no message came that it could go out with"
-                )
+                reason = f"held back for {max_age_s / 86400:g} days and no message came that it could go out with"
             else:
                 continue
             settle(db, letter.id, LetterState.DEAD, reason, None, 0, "", None, now)
@@ -350,9 +347,9 @@ def counts(db: sqlite3.Connection) -> dict[str, int]:
 
 def oldest_queued(db: sqlite3.Connection) -> float | None:
     """Return when the oldest letter that waits to be sent was written."""
-    at: float | None = db.execute(
-        "SELECT min(created_at) FROM outbox WHERE state IN ('queued', 'claimed')"
-    ).fetchone()[0]
+    at: float | None = db.execute("SELECT min(created_at) FROM outbox WHERE state IN ('queued', 'claimed')").fetchone()[
+        0
+    ]
     return at
 
 

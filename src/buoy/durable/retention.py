@@ -1,7 +1,7 @@
 """Forgetting: bodies after 30 days, rows and their dedupe keys later. Freed pages are used again by new rows.
 
-Ids follow time, so what is old enough is found by bisection over the ids and no index on times is kept for it. A mark in
-`meta` says up to where bodies are gone already.
+Ids follow time, so what is old enough is found by bisection over the ids, and no index on times is kept for it. A mark
+in `meta` says up to where bodies are gone already.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def prune(
 
 def _older(db: sqlite3.Connection, table: _Table, at: float) -> int:
     """The first id whose row is not older than ``at``, by bisection."""
-    ends = "coalesce((SELECT min(id) FROM {0}), 0), coalesce((SELECT max(id) FROM {0}), -1) + 1".format(table.name)
-    low, high = db.execute(f"SELECT {ends}").fetchone()  # noqa: S608  two look-ups; min and max in one is a scan
+    low = db.execute(f"SELECT coalesce(min(id), 0) FROM {table.name}").fetchone()[0]  # noqa: S608
+    high = db.execute(f"SELECT coalesce(max(id), -1) + 1 FROM {table.name}").fetchone()[0]  # noqa: S608
     sql = f"SELECT id, {table.time} FROM {table.name} WHERE id >= ? ORDER BY id LIMIT 1"  # noqa: S608
     while low < high:
         middle = (low + high) // 2

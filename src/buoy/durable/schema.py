@@ -21,9 +21,7 @@ CHECKED_WHOLE: Final = 16 << 20  # files up to this size are checked page by pag
 BUSY_MS: Final = 2000  # another process reads; nobody else writes
 
 
-def open_file(
-    directory: Path, steps: tuple[str, ...] = STEPS
-) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+def open_file(directory: Path, steps: tuple[str, ...] = STEPS) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     """Return the writer and a reader of the database in ``directory``, at schema ``len(steps)``.
 
     The caller holds the directory's lock.
@@ -37,9 +35,7 @@ def open_file(
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite would make it readable by others
         writer = _connect(path, "rw", len(steps) > version)
     except (OSError, sqlite3.Error) as error:
-        raise StoreError(
-            f"cannot write {path} ({error}); check its owner and the space on its disk"
-        ) from error
+        raise StoreError(f"cannot write {path} ({error}); check its owner and the space on its disk") from error
     try:
         if 0 < version < len(steps):
             _back_up(writer, path.with_name(f"{FILE}.v{version}.bak"))
@@ -47,9 +43,7 @@ def open_file(
         return writer, _connect(path, "ro", fresh=False)
     except (OSError, sqlite3.Error) as error:
         writer.close()
-        raise StoreError(
-            f"cannot bring {path} to schema {len(steps)} ({error}); nothing of it was changed"
-        ) from error
+        raise StoreError(f"cannot bring {path} to schema {len(steps)} ({error}); nothing of it was changed") from error
 
 
 def open_memory() -> sqlite3.Connection:
@@ -105,14 +99,10 @@ def peek(directory: Path) -> sqlite3.Connection:
             f"cannot look into {directory} ({error.strerror}); run this as the user Buoy runs as"
         ) from error
     if not present:
-        raise StoreError(
-            f"no database in {directory}: Buoy has not run with this data_dir yet; check data_dir"
-        )
+        raise StoreError(f"no database in {directory}: Buoy has not run with this data_dir yet; check data_dir")
     version = check(path)
     if version < len(STEPS):
-        raise StoreError(
-            f"the database {path} has schema {version}, older than this Buoy: start `buoy run` once"
-        )
+        raise StoreError(f"the database {path} has schema {version}, older than this Buoy: start `buoy run` once")
     try:
         db = _connect(path, "ro", fresh=False)
         db.execute("SELECT 1 FROM meta").fetchone()
@@ -137,9 +127,7 @@ def _connect(path: Path, mode: str, fresh: bool) -> sqlite3.Connection:  # noqa:
         (journal,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
         if journal != "wal":
             db.close()
-            raise StoreError(
-                f"{path} is on a file system without WAL (a network share?); choose another data_dir"
-            )
+            raise StoreError(f"{path} is on a file system without WAL (a network share?); choose another data_dir")
         db.execute("PRAGMA synchronous = FULL")
         db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         db.execute(f"PRAGMA journal_size_limit = {WAL_KEPT}")

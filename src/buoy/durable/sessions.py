@@ -35,8 +35,7 @@ def open_session(db: sqlite3.Connection, bot: str, shard: int, session: str, seq
         (bot, shard, session, seq, now, now),
     )
     db.execute(
-        "UPDATE identify SET ready_at = ? WHERE id = (SELECT max(id) FROM identify WHERE bot = ? "
-        "AND shard = ?)",
+        "UPDATE identify SET ready_at = ? WHERE id = (SELECT max(id) FROM identify WHERE bot = ? AND shard = ?)",
         (now, bot, shard),
     )
 
@@ -57,9 +56,7 @@ def advance(db: sqlite3.Connection, arrival: Arrival) -> bool:
         return True
     known = cursor(db, arrival.bot, arrival.shard)
     if known is not None and known.session == arrival.session and known.stored < arrival.after:
-        raise StoreError(
-            f"not stored: sequence {arrival.after} of this session is missing; RESUME will bring both"
-        )
+        raise StoreError(f"not stored: sequence {arrival.after} of this session is missing; RESUME will bring both")
     return False
 
 
@@ -85,9 +82,7 @@ def record_identify(db: sqlite3.Connection, bot: str, shard: int, now: float) ->
 
 def identifies_since(db: sqlite3.Connection, bot: str, since: float) -> int:
     """Count a bot's identifies at ``since`` or later, all shards together."""
-    count: int = db.execute(
-        "SELECT count(*) FROM identify WHERE bot = ? AND at >= ?", (bot, since)
-    ).fetchone()[0]
+    count: int = db.execute("SELECT count(*) FROM identify WHERE bot = ? AND at >= ?", (bot, since)).fetchone()[0]
     return count
 
 
@@ -124,7 +119,5 @@ def record_gap(
 
 def gaps(db: sqlite3.Connection, bot: str | None = None, limit: int = 50) -> list[Gap]:
     """List gaps, newest first."""
-    rows = db.execute(
-        "SELECT * FROM gap WHERE ?1 IS NULL OR bot = ?1 ORDER BY id DESC LIMIT ?2", (bot, limit)
-    )
+    rows = db.execute("SELECT * FROM gap WHERE ?1 IS NULL OR bot = ?1 ORDER BY id DESC LIMIT ?2", (bot, limit))
     return [Gap(*row) for row in rows]

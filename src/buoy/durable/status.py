@@ -20,9 +20,7 @@ def inbox_depth(db: sqlite3.Connection, now: float) -> dict[str, Any]:
 
 def outbox_depth(db: sqlite3.Connection, now: float) -> dict[str, Any]:
     """Count letters by state; ``oldest_s`` is the age of the oldest that waits to be sent, ``held`` counts by reason."""
-    reasons = db.execute(
-        "SELECT reason, count(*) FROM outbox WHERE state = 'held' GROUP BY reason"
-    ).fetchall()
+    reasons = db.execute("SELECT reason, count(*) FROM outbox WHERE state = 'held' GROUP BY reason").fetchall()
     return {
         "states": outbox.counts(db),
         "oldest_s": _age(outbox.oldest_queued(db), now),

@@ -71,9 +71,7 @@ def _find(db: sqlite3.Connection, any_id: str) -> tuple[Row | None, Row | None]:
         return event, None
     letter = _first(db, "SELECT * FROM outbox WHERE key = ?", any_id)
     if letter is None:
-        event = _first(
-            db, "SELECT * FROM inbox WHERE anchor = ?", any_id
-        )  # a scan: only a person waits for it
+        event = _first(db, "SELECT * FROM inbox WHERE anchor = ?", any_id)  # a scan: only a person waits for it
         if event is not None:
             return event, None
         letter = _first(db, "SELECT * FROM outbox WHERE remote_id = ?", any_id)
@@ -81,9 +79,7 @@ def _find(db: sqlite3.Connection, any_id: str) -> tuple[Row | None, Row | None]:
 
 
 def _event_of(db: sqlite3.Connection, letter: Row) -> Row | None:
-    return (
-        None if letter["event"] is None else _first(db, "SELECT * FROM inbox WHERE id = ?", letter["event"])
-    )
+    return None if letter["event"] is None else _first(db, "SELECT * FROM inbox WHERE id = ?", letter["event"])
 
 
 def _event_steps(db: sqlite3.Connection, row: Row) -> list[Step]:
@@ -103,9 +99,7 @@ def _event_steps(db: sqlite3.Connection, row: Row) -> list[Step]:
         steps.append((row["received_at"], f"{ref}: stored without a turn" + _because(row["reason"])))
     if row["claimed_at"] is not None and row["attempts"]:
         alone = ", alone" if row["claimed_alone"] else ""
-        steps.append(
-            (row["claimed_at"], f"{ref}: turn started (attempt {row['attempts']}, boot {row['boot']}{alone})")
-        )
+        steps.append((row["claimed_at"], f"{ref}: turn started (attempt {row['attempts']}, boot {row['boot']}{alone})"))
     if row["ended_at"] is not None:
         steps.append((row["ended_at"], f"{ref}: turn ended, {row['state']}" + _because(row["reason"])))
     elif row["state"] == "waiting":
@@ -136,9 +130,7 @@ def _letter_steps(db: sqlite3.Connection, row: Row) -> list[Step]:
             what += f" in {row['latency_ms']:.0f} ms"
         steps.append((row["settled_at"], f"{ref}: {what}" + _because(row["reason"])))
     elif row["state"] == "queued":
-        steps.append(
-            (max(row["created_at"], row["not_before"]), f"{ref}: waits to be sent" + _because(row["reason"]))
-        )
+        steps.append((max(row["created_at"], row["not_before"]), f"{ref}: waits to be sent" + _because(row["reason"])))
     elif row["state"] == "held":
         steps.append((row["created_at"], f"{ref}: held until the next contact" + _because(row["reason"])))
     return steps
@@ -146,9 +138,7 @@ def _letter_steps(db: sqlite3.Connection, row: Row) -> list[Step]:
 
 def _notes(db: sqlite3.Connection, ref: str) -> list[Step]:
     steps: list[Step] = []
-    for at, text, times, last_at in db.execute(
-        "SELECT at, text, times, last_at FROM note WHERE ref = ?", (ref,)
-    ):
+    for at, text, times, last_at in db.execute("SELECT at, text, times, last_at FROM note WHERE ref = ?", (ref,)):
         steps.append((at, f"{ref}: {text}"))
         if times > 1:
             steps.append((last_at, f"{ref}: {text} (for the {times}th time)"))

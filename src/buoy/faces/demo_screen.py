@@ -22,7 +22,7 @@ from buoy.faces.demo_story import PEOPLE, PROMISE, Connection, Line, Note, Sum, 
 
 TITLE: Final = "an echo agent on the simulated QQ that ships with Buoy"
 NEXT: Final = (
-    ("buoy demo --interactive", "type as the QQ user, and pull the plug yourself"),
+    ("buoy demo --interactive", "be the QQ user, pull the plug"),
     ("QQ_APP_ID=... QQ_CLIENT_SECRET=... make run", "your own bot, on the real QQ"),
 )
 _STYLES: Final = {

@@ -1,7 +1,7 @@
 """Where the `buoy` command begins: one line and an exit code for every error of ours, and a light way into `run`.
 
-`buoy run` lives for months on small machines. Its words are read here, without the command line library, and without the
-terminal library where there is no terminal: together they are a quarter of an idle Buoy's memory (docs/benchmarks.md).
+`buoy run` lives for months on small machines. Its words are read here, without the command line library, and without
+the terminal library where there is no terminal: together they would be a quarter of an idle Buoy's memory.
 """
 
 from __future__ import annotations

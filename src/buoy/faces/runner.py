@@ -52,8 +52,15 @@ def run(config: Config, environ: Mapping[str, str]) -> int:
     """Serve the configured bots until a signal."""
     log_to_stderr()
     answers = wiring.agents(config)
-    with wiring.sockets_locked(config):
-        return on_loop(lambda: wiring.serve(config, lambda: wiring.platforms(config, environ), answers))
+    with wiring.sockets_locked(config) as locks:
+        return on_loop(
+            lambda: wiring.serve(
+                config,
+                lambda: wiring.platforms(config, environ),
+                answers,
+                on_start=lambda app: app.supervisor.keep("locks", lambda: wiring.renew(locks)),
+            )
+        )
 
 
 def _also(app: App, job: Coroutine[Any, Any, None]) -> None:

@@ -15,7 +15,7 @@ from buoy.agents import build
 from buoy.chat import Agent
 from buoy.config import Config
 from buoy.durable import meta
-from buoy.durable.lock import lock_machine
+from buoy.durable.lock import Lock, lock_machine
 from buoy.durable.store import Store
 from buoy.errors import EXIT_OK
 from buoy.faces.control import Control
@@ -25,6 +25,8 @@ from buoy.gateway.sender import Holding
 from buoy.gateway.watch import Watch
 from buoy.gateway.worker import Turns
 from buoy.platforms.qq.platform import QQ, Account
+
+RENEW_S = 12 * 60 * 60.0
 
 log = structlog.get_logger("buoy")
 
@@ -71,18 +73,28 @@ def assemble(config: Config, store: Store, lines: Sequence[Platform], answers: M
 
 
 @contextmanager
-def sockets_locked(config: Config) -> Iterator[None]:
+def sockets_locked(config: Config) -> Iterator[list[Lock]]:
     """Hold the machine's lock of each (API host, AppID), so that two sockets never fight over one bot.
 
     Raises:
         BusyError: another process has one of them.
     """
+    locks = []
     with ExitStack() as stack:
         for bot in config.bots:
             busy = f"bot {bot.app_id} is connected by another process of this machine ({{holder}}); stop it first"
             lock = lock_machine(f"{bot.api_base[0]} {bot.app_id}", busy)
             stack.callback(lock.release)
-        yield
+            locks.append(lock)
+        yield locks
+
+
+async def renew(locks: Sequence[Lock]) -> None:
+    """Touch the lock files now and then: cleaners of temporary folders take what nobody touches."""
+    while True:
+        for lock in locks:
+            lock.touch()
+        await asyncio.sleep(RENEW_S)
 
 
 async def serve(

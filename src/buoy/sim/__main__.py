@@ -22,9 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="API and WebSocket (default: a free port)")
     parser.add_argument("--control-port", type=int, default=0, help="control API (default: a free port)")
     parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second")
-    parser.add_argument(
-        "--no-limits", action="store_true", help="no rate limits; reply windows and budgets stay"
-    )
+    parser.add_argument("--no-limits", action="store_true", help="no rate limits; reply windows and budgets stay")
     parser.add_argument("--any-ids", action="store_true", help="accept any text as an openid")
     parser.add_argument("--app-id", default=DEFAULT_BOT[0], help="the bot's AppID (default %(default)s)")
     parser.add_argument("--secret", default=DEFAULT_BOT[1], help="the bot's secret (default %(default)s)")

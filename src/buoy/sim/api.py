@@ -9,7 +9,8 @@ import msgspec
 
 from buoy.protocol.wire import AUTH_SCHEME, GATEWAY_BOT_PATH, GATEWAY_PATH, TOKEN_PATH
 from buoy.sim import settings
-from buoy.sim.sends import Accepted, Refusal, send
+from buoy.sim.content import Refusal
+from buoy.sim.sends import Accepted, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,9 +46,7 @@ _PLAIN: Final = {
     "/users/@me/dms": Place("dms", "POST"),
 }
 _SENDS: Final = {"users": "c2c", "groups": "group", "channels": "channel", "dms": "dm"}
-_HTML: Final = (
-    b"<html>\r\n<head><title>%d</title></head>\r\n<body><center><h1>%d</h1></center><hr>stgw</body></html>"
-)
+_HTML: Final = b"<html>\r\n<head><title>%d</title></head>\r\n<body><center><h1>%d</h1></center><hr>stgw</body></html>"
 _NO_ROUTE: Final = Refusal(404, 404, "no such API")
 
 
@@ -86,9 +85,7 @@ class Api:
         bot, _ = self._world.tokens.get((authorization or "").rpartition(" ")[2], (None, 0.0))
         return bot.app_id if bot else None
 
-    def answer(
-        self, method: str, place: Place | None, authorization: str | None, body: bytes, now: float
-    ) -> Answer:
+    def answer(self, method: str, place: Place | None, authorization: str | None, body: bytes, now: float) -> Answer:
         """Do what was asked and answer."""
         world = self._world
         if place is None:
@@ -189,9 +186,7 @@ class Api:
             refusal = (100007, "appid invalid") if not app_id.isdigit() else (10004, "bot does not exist")
         elif bot.secret != secret or world.faults.take("bad_secret", app_id) is not None:
             refusal = (100016, "invalid appid or secret")
-        elif world.settings.limits and not bot.bucket(
-            "token", settings.TOKENS_PER_S, settings.TOKENS_BURST
-        ).take(now):
+        elif world.settings.limits and not bot.bucket("token", settings.TOKENS_PER_S, settings.TOKENS_BURST).take(now):
             refusal = (100001, "too many requests")
         trace = world.trace()
         if refusal is not None or bot is None:
@@ -212,11 +207,7 @@ class Api:
         if place.target == "bot":
             fresh = bot.day_starts_at is None or now >= bot.day_starts_at + settings.DAY_S
             used = 0 if fresh else len(bot.starts)
-            reset = (
-                settings.DAY_S
-                if bot.day_starts_at is None or fresh
-                else bot.day_starts_at + settings.DAY_S - now
-            )
+            reset = settings.DAY_S if bot.day_starts_at is None or fresh else bot.day_starts_at + settings.DAY_S - now
             answer |= {
                 "shards": 1,
                 "session_start_limit": {
@@ -255,9 +246,7 @@ class Api:
         sent_at = bot.interactions.pop(place.target, None)
         if sent_at is None:
             others = any(place.target in b.interactions for b in self._world.bots.values())
-            return (
-                Refusal(400, 630003, "appid mismatch") if others else Refusal(400, 630001, "parameter error")
-            )
+            return Refusal(400, 630003, "appid mismatch") if others else Refusal(400, 630001, "parameter error")
         late = now - sent_at > settings.INTERACTION_ACK_S
         self._world.counters["interactions_late" if late else "interactions_acked"] += 1
         return Accepted(b"{}")

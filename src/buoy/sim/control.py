@@ -186,9 +186,7 @@ class Control:
     async def _add_bot(self, body: bytes, _: web.BaseRequest) -> Any:
         wanted = msgspec.json.decode(body, type=_Account)
         world = self._sim.world
-        bot = (
-            world.bot(wanted.app_id) if wanted.secret is None else world.add_bot(wanted.app_id, wanted.secret)
-        )
+        bot = world.bot(wanted.app_id) if wanted.secret is None else world.add_bot(wanted.app_id, wanted.secret)
         for fact in ("allowed_intents", "certified", "templates", "url_hosts"):
             value = getattr(wanted, fact)
             if value is not None:

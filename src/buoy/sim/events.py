@@ -320,11 +320,7 @@ def happen(world: World, what: Happening, now: float) -> Said:
         scene, target = (what.scene, group) if what.scene == "group" else ("c2c", user)
         world.relation(bot, scene, target)
         d = _interaction(world, bot, what, ident, now)
-        d |= (
-            {"group_openid": group, "group_member_openid": member}
-            if scene == "group"
-            else {"user_openid": user}
-        )
+        d |= {"group_openid": group, "group_member_openid": member} if scene == "group" else {"user_openid": user}
     elif what.d is None:
         raise ValueError(f"event {kind!r} has no built-in body; give it in `d`")
     body = d | what.extra if what.d is None else what.d

@@ -40,13 +40,9 @@ KINDS: Final = TRIGGERS | {
     "no_ready": Kind("IDENTIFY is swallowed; ACKs flow"),
     "no_resumed": Kind("RESUME is swallowed; ACKs flow"),
     "upgrade_status": Kind("WebSocket upgrade answered with HTTP `status` (503)"),
-    "refuse_identify": Kind(
-        "IDENTIFY refused", ("op9_then_4014", "op9_then_4903", "op9_eof", "close4014", "op9")
-    ),
+    "refuse_identify": Kind("IDENTIFY refused", ("op9_then_4014", "op9_then_4903", "op9_eof", "close4014", "op9")),
     "refuse_resume": Kind("RESUME refused, the session is lost", ("4006", "4007", "4902", "op9")),
-    "drop_after_ready": Kind(
-        "connection ended `seconds` after READY or RESUMED, by EOF or with close `code`"
-    ),
+    "drop_after_ready": Kind("connection ended `seconds` after READY or RESUMED, by EOF or with close `code`"),
     "deaf_session": Kind(
         "events are lost while ACKs flow: for the sessions that exist now, or for all", ("session", "all")
     ),
@@ -65,16 +61,14 @@ KINDS: Final = TRIGGERS | {
     "bad_secret": Kind("token endpoint refuses the secret (100016)"),
     "ip_refused": Kind("source address not on the allowlist: 401/11298, and op 9 on IDENTIFY"),
     "no_proactive": Kind("proactive messages are refused (`scene`, or all)"),
-    "audit": Kind(
-        "guild sends wait for review; the verdict follows after `seconds`", ("pass", "reject", "never")
-    ),
+    "audit": Kind("guild sends wait for review; the verdict follows after `seconds`", ("pass", "reject", "never")),
     "clock_skew": Kind("timestamps and Date headers are `seconds` off"),
 }
 ENDPOINTS: Final = ("token", "gateway", "me", "send", "interaction", "dms", "bot_state", "other")
 SCENES: Final = ("c2c", "group", "channel", "dm")
 
 
-class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One fault. ``bot``, ``endpoint`` and ``scene`` narrow it down; the rest are parameters of its kind."""
 
     kind: str
@@ -118,9 +112,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         if self.count is msgspec.UNSET:
             self.count = kind.count
         if isinstance(self.count, int) and self.count < 1:
-            raise ValueError(
-                f"fault {self.kind}: count {self.count} is not 1 or more, or null for 'until removed'"
-            )
+            raise ValueError(f"fault {self.kind}: count {self.count} is not 1 or more, or null for 'until removed'")
 
     def concerns(self, bot: str | None, endpoint: str | None, scene: str | None) -> bool:
         """Tell whether it matches; what the fault leaves open matches everything."""

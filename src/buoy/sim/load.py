@@ -69,9 +69,7 @@ class Load:
 
     def start(self) -> None:
         """Let everybody speak who may."""
-        count = (
-            self.order.messages if self.order.mode == "burst" else min(self.order.users, self.order.messages)
-        )
+        count = self.order.messages if self.order.mode == "burst" else min(self.order.users, self.order.messages)
         self._waiting = list(range(self.order.first_user, self.order.first_user + self.order.users))
         if self.order.mode == "burst":
             self._waiting = [self._waiting[n % self.order.users] for n in range(count)]

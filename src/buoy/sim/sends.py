@@ -1,35 +1,23 @@
 """The checks that the platform makes on a send, in its order: request in, status and body out. Pure.
 
-Sources: protocol.md 10 (bodies), 11 (anchors, quotas), 12 (content), 20 (which code for which check).
+Sources: protocol.md 10 (bodies), 11 (anchors, quotas), 18 (rates), 20 (which code for which check).
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from buoy.sim import settings
-from buoy.sim.world import TYPING, Anchor, Bot, Delivered, Relation, World
+from buoy.sim.content import Content, Refusal, check_guild, check_v2, is_whole, no
+from buoy.sim.world import Anchor, Bot, Delivered, Relation, World
 
 if TYPE_CHECKING:
     from buoy.sim.settings import Bucket
 
-TEXT, MARKDOWN, ARK, EMBED, MEDIA = 0, 2, 3, 4, 7  # msg_type (10.1); 6 is the typing notice
 _OPENID: Final = re.compile(r"[0-9A-F]{32}")
-_LINK: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s<>\"'()]+")
-_BARE_LINK: Final = re.compile(r"(?<![\w@/.-])(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}(?![\w-])")
-
-
-class Refusal(NamedTuple):
-    """An error answer (3.3): HTTP status, `code`, `err_code`, and text that no client may rely on."""
-
-    status: int
-    code: int
-    message: str
-    err_code: int = 0
 
 
 class Accepted(NamedTuple):
@@ -37,10 +25,6 @@ class Accepted(NamedTuple):
 
     body: bytes
     status: int = 200
-
-
-def _no(code: int, message: str, *, status: int = 400, err_code: int = 0) -> Refusal:
-    return Refusal(status, code, message, err_code or code)
 
 
 def send(world: World, bot: Bot, scene: str, target: str, body: bytes, now: float) -> Accepted | Refusal:
@@ -53,19 +37,15 @@ def send(world: World, bot: Bot, scene: str, target: str, body: bytes, now: floa
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         fields = None
     if not isinstance(fields, dict):
-        return _no(12002, "request body is not a JSON object")
+        return no(12002, "request body is not a JSON object")
     relation = _target(world, bot, scene, target)
     if isinstance(relation, Refusal):
         return relation
-    content = (
-        _content(world, bot, scene, fields)
-        if scene in {"c2c", "group"}
-        else _guild_content(world, bot, fields)
-    )
+    content = check_v2(world, bot, scene, fields) if scene in {"c2c", "group"} else check_guild(world, bot, fields)
     if isinstance(content, Refusal):
         return content
     if scene == "channel" and not any(True for _ in world.live(bot)):
-        return _no(304018, "bot has no gateway session")
+        return no(304018, "bot has no gateway session")
     grant = _permission(world, bot, scene, target, relation, fields, now)
     if isinstance(grant, Refusal):
         return grant
@@ -80,17 +60,17 @@ def _rate(world: World, bot: Bot, scene: str, target: str, now: float) -> Refusa
     if not world.settings.limits:
         return None
     if not bot.bucket(f"send/{scene}", settings.SENDS_PER_S[scene]).take(now):
-        return _no(100017, "frequency limit", status=429, err_code=40023001)
+        return no(100017, "frequency limit", status=429, err_code=40023001)
     if scene == "channel":
         relation = bot.relations.get((scene, target))
         if relation is not None and not relation.writes.take(now):
-            return _no(20028, "channel write frequency limit", status=429)
+            return no(20028, "channel write frequency limit", status=429)
     return None
 
 
 def _target(world: World, bot: Bot, scene: str, target: str) -> Relation | Refusal:
     """Openid, friendship, membership (1, 20)."""
-    absent = _no(11255, "target does not exist", err_code=40011028)
+    absent = no(11255, "target does not exist", err_code=40011028)
     relation = bot.relations.get((scene, target))
     if world.settings.check_ids:
         shape_is_right = _OPENID.fullmatch(target) if scene in {"c2c", "group"} else target.isdigit()
@@ -100,150 +80,11 @@ def _target(world: World, bot: Bot, scene: str, target: str) -> Relation | Refus
         relation = world.relation(bot, scene, target)
     if not relation.friend:
         if scene == "c2c":
-            return _no(40054004, "no friend relation")
-        return _no(40034101, "bot is not in the group") if scene == "group" else absent
+            return no(40054004, "no friend relation")
+        return no(40034101, "bot is not in the group") if scene == "group" else absent
     if relation.muted:
-        return _no(40054002, "bot is muted in the group")
+        return no(40054002, "bot is muted in the group")
     return relation
-
-
-# --- what ---------------------------------------------------------------------------------------------
-
-
-class Content(NamedTuple):
-    """What will be shown."""
-
-    msg_type: int
-    text: str
-
-
-def _content(world: World, bot: Bot, scene: str, fields: dict[str, Any]) -> Content | Refusal:
-    """Check `msg_type` against the body (10.1); absent and null mean the same (3.2)."""
-    kind = fields.get("msg_type")
-    kind = TEXT if kind is None else kind
-    content = fields.get("content")
-    content = "" if content is None else content
-    if not _whole(kind) or not isinstance(content, str):
-        return _no(12002, "msg_type or content has the wrong type")
-    present = {
-        k
-        for k, name in ((MARKDOWN, "markdown"), (ARK, "ark"), (MEDIA, "media"), (TYPING, "input_notify"))
-        if fields.get(name) is not None
-    }
-    if kind == TYPING:
-        if scene != "c2c":
-            return _no(340069, "msg_type invalid for this scene")
-        notice = fields.get("input_notify")
-        if not isinstance(notice, dict) or not _whole(notice.get("input_type")):
-            return _no(50059, "input_notify missing or wrong")
-        return Content(TYPING, "")
-    if kind not in {TEXT, MARKDOWN, ARK, MEDIA}:
-        return _no(340069, "msg_type invalid for this scene")
-    if present - {kind} or (kind != TEXT and kind not in present):
-        return _no(22006, "msg_type does not match the content")
-    keyboard = fields.get("keyboard")
-    if keyboard is not None and kind != MARKDOWN:
-        return _no(22006, "keyboard needs markdown")
-    if kind == TEXT:
-        return _text(world, bot, content, 40054010)
-    if kind == MARKDOWN:
-        if content.strip():
-            return _no(22006, "markdown and content exclude each other")
-        return (
-            _markdown(world, bot, fields["markdown"])
-            if keyboard is None
-            else (_keyboard(keyboard) or _markdown(world, bot, fields["markdown"]))
-        )
-    if kind == ARK:
-        return _no(304004, "no privilege for this ark template")
-    return _no(304080, "file_info invalid or expired")
-
-
-def _text(world: World, bot: Bot, content: str, url_code: int) -> Content | Refusal:
-    """Length and links of plain text (12.1)."""
-    if not content.strip():
-        return _no(304061, "content is empty")
-    if len(content) > world.settings.text_limit:
-        return _no(40054007, "content too long")
-    hosts = []
-    if world.settings.check_urls and "://" in content:
-        hosts = [urlsplit(link).hostname or "" for link in _LINK.findall(content)]
-    if world.settings.bare_urls:
-        hosts += _BARE_LINK.findall(content)
-        hosts += [m.group() for m in _BARE_LINK.finditer(content)]
-    if any(host.lower() not in bot.url_hosts for host in hosts):
-        return _no(url_code, "url not allowed")
-    return Content(TEXT, content)
-
-
-def _markdown(world: World, bot: Bot, markdown: object) -> Content | Refusal:
-    """Exactly one of custom text, template by name, template by number (12.2)."""
-    if not isinstance(markdown, dict):
-        return _no(22006, "markdown is not an object")
-    forms = [
-        n for n in ("content", "custom_template_id", "template_id") if markdown.get(n) not in (None, "", 0)
-    ]
-    if len(forms) > 1:
-        return _no(50057, "markdown text and template exclude each other")
-    if not forms:
-        return _no(40034011, "invalid markdown")
-    if forms[0] != "content":
-        return (
-            Content(MARKDOWN, f"[template {markdown[forms[0]]}]")
-            if bot.templates
-            else (_no(40034127, "no markdown template privilege"))
-        )
-    text = markdown["content"]
-    if not isinstance(text, str) or not text.strip():
-        return _no(40034011, "invalid markdown")
-    if len(text) > world.settings.text_limit:
-        return _no(40054007, "content too long")
-    return Content(MARKDOWN, text)
-
-
-def _keyboard(keyboard: object) -> Refusal | None:
-    """Rows, buttons, ids, labels, action types (12.3)."""
-    wrong = _no(305007, "keyboard style parameter error")
-    if not isinstance(keyboard, dict):
-        return wrong
-    if keyboard.get("id"):
-        return None if keyboard.get("content") is None else wrong
-    try:
-        rows = [row["buttons"] for row in keyboard["content"]["rows"]]
-        if len(rows) > settings.KEYBOARD_ROWS or any(len(r) > settings.KEYBOARD_COLUMNS for r in rows):
-            return _no(40034029, "keyboard rows or columns exceeded")
-        buttons = [button for row in rows for button in row]
-        labels = [button["render_data"]["label"] for button in buttons]
-        actions = [button["action"]["type"] for button in buttons]
-    except (KeyError, TypeError):
-        return wrong
-    ids = [str(b["id"]) for b in buttons if b.get("id") is not None]
-    fine = (
-        bool(buttons)
-        and all(isinstance(label, str) and label for label in labels)
-        and all(_whole(action) and 0 <= action <= 4 for action in actions)
-        and len(set(ids)) == len(ids)
-    )
-    return None if fine else wrong
-
-
-def _guild_content(world: World, bot: Bot, fields: dict[str, Any]) -> Content | Refusal:
-    """Body of guild channel and guild DM messages (10.3)."""
-    given = {n for n in ("content", "embed", "ark", "image", "markdown") if fields.get(n) not in (None, "")}
-    if not given:
-        return _no(50006, "message is empty")
-    if "markdown" in given:
-        if given != {"markdown"}:
-            return _no(50037, "markdown combines only with keyboard")
-        return _markdown(world, bot, fields["markdown"])
-    if "ark" in given:
-        return _no(304004, "no privilege for this ark template")
-    content = fields.get("content")
-    if content is None:
-        return Content(EMBED, "")
-    if not isinstance(content, str):
-        return _no(12002, "content has the wrong type")
-    return _text(world, bot, content, 304003)
 
 
 # --- with what right ----------------------------------------------------------------------------------
@@ -262,7 +103,7 @@ def _permission(
     msg_id, event_id = fields.get("msg_id") or None, fields.get("event_id") or None
     if fields.get("is_wakeup") is True:
         if scene != "c2c" or msg_id or event_id:
-            return _no(40034123, "wake-up not supported")
+            return no(40034123, "wake-up not supported")
         return _wake_up(world, relation, now)
     if msg_id is None and event_id is None:
         refusal = _proactive(world, bot, scene, target, relation, now)
@@ -288,50 +129,44 @@ def _passive(
     anchor = bot.anchors.get(ident) if isinstance(ident, str) else None
     guild = scene in {"channel", "dm"}
     if anchor is not None and not by_message and not anchor.repliable:
-        return _no(40034027, "this event cannot be replied to")
-    if (
-        anchor is None
-        or anchor.is_message is not by_message
-        or (anchor.scene, anchor.target) != (scene, target)
-    ):
-        return _no((304026 if guild else 40034024) if by_message else 40034025, "anchor invalid")
+        return no(40034027, "this event cannot be replied to")
+    if anchor is None or anchor.is_message is not by_message or (anchor.scene, anchor.target) != (scene, target):
+        return no((304026 if guild else 40034024) if by_message else 40034025, "anchor invalid")
     if now - anchor.at > settings.WINDOW_S[scene]:
-        return _no((304027 if guild else 40034005) if by_message else 40034026, "anchor expired")
+        return no((304027 if guild else 40034005) if by_message else 40034026, "anchor expired")
     if guild:
         return Grant(anchor, None)
     number = 1 if seq is None else seq
-    if not _whole(number) or not 0 <= number < 2**32:
-        return _no(12002, "msg_seq is not a uint32")
+    if not is_whole(number) or not 0 <= number < 2**32:
+        return no(12002, "msg_seq is not a uint32")
     if number in anchor.seqs:
         world.counters["duplicates_refused"] += 1
-        return _no(40054005, "same msg_id and msg_seq sent before")
+        return no(40054005, "same msg_id and msg_seq sent before")
     budget = settings.BUDGET[scene]
     if budget is not None and anchor.used >= budget and not world.settings.relaxed:
-        return _no(40034128, "reply count exceeded")
+        return no(40034128, "reply count exceeded")
     return Grant(anchor, number)
 
 
 def _wake_up(world: World, relation: Relation, now: float) -> Grant | Refusal:
     """One message per period since the user last spoke (11.4)."""
     if relation.last_spoke is None:
-        return _no(40034123, "wake-up not supported")
+        return no(40034123, "wake-up not supported")
     days = _day(world, now) - _day(world, relation.last_spoke)
     period = next((n for n, end in enumerate(settings.WAKE_UP_DAYS) if days < end), None)
     if period is None or period in relation.woken:
-        return _no(40034122, "wake-up message already used in this period")
+        return no(40034122, "wake-up message already used in this period")
     relation.woken.add(period)
     return Grant(None, None)
 
 
-def _proactive(
-    world: World, bot: Bot, scene: str, target: str, relation: Relation, now: float
-) -> Refusal | None:
+def _proactive(world: World, bot: Bot, scene: str, target: str, relation: Relation, now: float) -> Refusal | None:
     """Permission, then quotas (11.2, 11.3). Group proactive is refused by default, as seen live."""
     denied = {"c2c": 40034102, "group": 40034105, "channel": 304046, "dm": 304049}[scene]
     if not bot.proactive[scene] or world.faults.take("no_proactive", bot.app_id, "send", scene) is not None:
-        return _no(denied, "proactive message refused")
+        return no(denied, "proactive message refused")
     if not relation.proactive:
-        return _no(40054013 if scene == "c2c" else denied, "recipient refuses proactive messages")
+        return no(40054013 if scene == "c2c" else denied, "recipient refuses proactive messages")
     if not world.settings.limits:
         return None
     if scene in {"channel", "dm"}:
@@ -345,28 +180,26 @@ def _proactive(
     buckets.append(bot.bucket(f"proactive/{scene}", per_min / 60, per_min))
     day = (_day(world, now), scene, target)
     if bot.quota[day] >= settings.RELATION_PROACTIVE_PER_DAY or not all(b.take(now) for b in buckets):
-        return _no(40034100, "proactive frequency limit", status=429)
+        return no(40034100, "proactive frequency limit", status=429)
     bot.quota[day] += 1
     return None
 
 
-def _guild_quota(
-    world: World, bot: Bot, scene: str, target: str, relation: Relation, now: float
-) -> Refusal | None:
+def _guild_quota(world: World, bot: Bot, scene: str, target: str, relation: Relation, now: float) -> Refusal | None:
     today = _day(world, now)
     used = bot.quota
     if scene == "dm":
         if used[today, scene, target] >= settings.DM_PROACTIVE_PER_USER_PER_DAY:
-            return _no(304049, "direct message quota of this user used up")
+            return no(304049, "direct message quota of this user used up")
         if used[today, scene] >= settings.DM_PROACTIVE_PER_DAY:
-            return _no(304050, "direct message quota used up")
+            return no(304050, "direct message quota used up")
         used[today, scene] += 1
     else:
         if used[today, scene, target] >= settings.CHANNEL_PROACTIVE_PER_DAY:
-            return _no(304045, "channel quota used up")
+            return no(304045, "channel quota used up")
         if used[today, scene, target] == 0:
             if used[today, "guild", relation.guild] >= settings.CHANNELS_PER_GUILD_PER_DAY:
-                return _no(304047, "too many channels today")
+                return no(304047, "too many channels today")
             used[today, "guild", relation.guild] += 1
     used[today, scene, target] += 1
     return None
@@ -404,7 +237,7 @@ def _deliver(
         msg_type=content.msg_type,
         quote=quote.get("message_id") if isinstance(quote, dict) else None,
     )
-    message.ref_idx = f"REFIDX_{message.id[-16:-1]}=="
+    message.ref_idx = f"REFIDX_{message.id[-16:].rstrip('!')}=="
     if scene in {"channel", "dm"}:
         fault = world.faults.take("audit", bot.app_id, "send", scene)
         if fault is not None:
@@ -412,9 +245,7 @@ def _deliver(
         world.deliver(message)
         return Accepted(msgspec.json.encode(_guild_message(world, bot, message, now)))
     world.deliver(message)
-    stamp = (
-        b"%d" % int(world.wall(now)) if world.settings.int_timestamps else b'"%s"' % world.stamp(now).encode()
-    )
+    stamp = b"%d" % int(world.wall(now)) if world.settings.int_timestamps else b'"%s"' % world.stamp(now).encode()
     ident = message.id.encode()
     if not world.settings.ref_idx:
         return Accepted(b'{"id":"%s","timestamp":%s}' % (ident, stamp))
@@ -472,7 +303,3 @@ def _audit(world: World, bot: Bot, message: Delivered, verdict: str, seconds: fl
 
 def _day(world: World, now: float) -> int:
     return int((world.wall(now) + settings.BEIJING_S) // settings.DAY_S)
-
-
-def _whole(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -39,6 +39,8 @@ class _Hole(asyncio.Protocol):
     def __init__(self, server: Server) -> None:
         self._server = server
         self.transport: asyncio.Transport | None = None
+        self.early = b""
+        """What a loop read before the pause took hold (uvloop does)."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -46,7 +48,12 @@ class _Hole(asyncio.Protocol):
             reset(transport)
             return
         self.transport.pause_reading()
-        self._server.holes.append(self)
+        self._server.swallow(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.early += data
+        if self.transport is not None:
+            self.transport.pause_reading()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         if self in self._server.holes:
@@ -95,9 +102,7 @@ class Server:
         await self._idle.wait()
         if self._listener is not None:
             await self._listener.wait_closed()
-        await asyncio.sleep(
-            0
-        )  # transports that were aborted close their sockets on the next turn of the loop
+        await asyncio.sleep(0)  # transports that were aborted close their sockets on the next turn of the loop
 
     async def network(self, mode: str) -> None:
         """Change what gets through; see :class:`buoy.sim.simulator.Sim`."""
@@ -128,6 +133,11 @@ class Server:
         for future, ident in list(self._hung.items()):
             if ident == fault.id and fault.count is None and not future.done():
                 future.set_result(None)
+
+    def swallow(self, hole: _Hole) -> None:
+        """Keep a connection that came in while nothing gets through."""
+        self.holes.append(hole)
+        self._world.on_change()
 
     # --- listening -------------------------------------------------------------------------------------
 
@@ -174,6 +184,8 @@ class Server:
                 protocol = self._http()
                 transport.set_protocol(protocol)
                 protocol.connection_made(transport)
+                if hole.early:
+                    protocol.data_received(hole.early)
                 transport.resume_reading()
         self.holes.clear()
         self._open.set()
@@ -239,9 +251,7 @@ class Server:
     async def _pause(self, seconds: float) -> None:
         """Wait on the simulated clock."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._world.at(
-            self._clock.now() + seconds, lambda _: None if future.done() else future.set_result(None)
-        )
+        self._world.at(self._clock.now() + seconds, lambda _: None if future.done() else future.set_result(None))
         await self._wait(future, 0)
 
     async def _hang(self, fault: Fault) -> None:

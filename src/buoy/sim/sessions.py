@@ -72,7 +72,7 @@ class Session:
         self.deaf = False
 
     def frame(self, kind: str, d: bytes, ident: str | None = None, *, keep: bool = True) -> bytes:
-        """Number a dispatch and keep it. ``kind`` and ``ident`` need no escaping."""
+        """Number a dispatch and keep it. ``kind`` and ``ident`` need no escape."""
         self.s += 1
         head = b'{"op":0,"s":%d,"t":"%s"' % (self.s, kind.encode())
         frame = b'%s,"id":"%s","d":%s}' % (head, ident.encode(), d) if ident else b'%s,"d":%s}' % (head, d)
@@ -83,7 +83,7 @@ class Session:
         return frame
 
     def after(self, seq: int) -> list[bytes] | None:
-        """Return the frames with a sequence above ``seq``, or None where the buffer no longer reaches back."""
+        """Return the frames with a sequence above ``seq``, or None where the buffer does not reach back."""
         if seq < self.replayable_from:
             return None
         return [frame for s, frame in self.buffer if s > seq]

@@ -71,9 +71,7 @@ class Relation(msgspec.Struct):
     woken: set[int] = msgspec.field(default_factory=set)
     """c2c: wake-up periods used since the user last spoke (11.4)."""
     per_min: Bucket = msgspec.field(
-        default_factory=lambda: Bucket(
-            settings.RELATION_PROACTIVE_PER_MIN / 60, settings.RELATION_PROACTIVE_PER_MIN
-        )
+        default_factory=lambda: Bucket(settings.RELATION_PROACTIVE_PER_MIN / 60, settings.RELATION_PROACTIVE_PER_MIN)
     )
     writes: Bucket = msgspec.field(default_factory=lambda: Bucket(settings.CHANNEL_WRITES_PER_S))
 
@@ -163,9 +161,7 @@ class World:
         if isinstance(which, str):
             return which
         return (
-            hashlib.md5(f"{self.seed}/{bot.app_id}/{kind}/{which}".encode(), usedforsecurity=False)
-            .hexdigest()
-            .upper()
+            hashlib.md5(f"{self.seed}/{bot.app_id}/{kind}/{which}".encode(), usedforsecurity=False).hexdigest().upper()
         )
 
     def number(self, bot: Bot, kind: str, which: int | str, digits: int = 18) -> str:

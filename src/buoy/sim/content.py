@@ -1,0 +1,173 @@
+"""What a message body may hold: the platform's checks of text, markdown, keyboards and guild bodies. Pure.
+
+Sources: protocol.md 10 (bodies), 12 (content), 20 (which code for which check).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
+from urllib.parse import urlsplit
+
+from buoy.sim import settings
+from buoy.sim.world import TYPING
+
+if TYPE_CHECKING:
+    from buoy.sim.world import Bot, World
+
+TEXT, MARKDOWN, ARK, EMBED, MEDIA = 0, 2, 3, 4, 7  # msg_type (10.1); 6 is the typing notice
+_LINK: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s<>\"'()]+")
+_BARE_LINK: Final = re.compile(r"(?<![\w@/.-])(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}(?![\w-])")
+
+
+class Refusal(NamedTuple):
+    """An error answer (3.3): HTTP status, `code`, `err_code`, and text that no client may rely on."""
+
+    status: int
+    code: int
+    message: str
+    err_code: int = 0
+
+
+def no(code: int, message: str, *, status: int = 400, err_code: int = 0) -> Refusal:
+    """Refuse with a code; `err_code` is the same unless told."""
+    return Refusal(status, code, message, err_code or code)
+
+
+class Content(NamedTuple):
+    """What will be shown."""
+
+    msg_type: int
+    text: str
+
+
+def check_v2(world: World, bot: Bot, scene: str, fields: dict[str, Any]) -> Content | Refusal:
+    """Check `msg_type` against the body (10.1); absent and null mean the same (3.2)."""
+    kind = fields.get("msg_type")
+    kind = TEXT if kind is None else kind
+    content = fields.get("content")
+    content = "" if content is None else content
+    if not is_whole(kind) or not isinstance(content, str):
+        return no(12002, "msg_type or content has the wrong type")
+    present = {
+        k
+        for k, name in ((MARKDOWN, "markdown"), (ARK, "ark"), (MEDIA, "media"), (TYPING, "input_notify"))
+        if fields.get(name) is not None
+    }
+    if kind == TYPING:
+        if scene != "c2c":
+            return no(340069, "msg_type invalid for this scene")
+        notice = fields.get("input_notify")
+        if not isinstance(notice, dict) or not is_whole(notice.get("input_type")):
+            return no(50059, "input_notify missing or wrong")
+        return Content(TYPING, "")
+    if kind not in {TEXT, MARKDOWN, ARK, MEDIA}:
+        return no(340069, "msg_type invalid for this scene")
+    if present - {kind} or (kind != TEXT and kind not in present):
+        return no(22006, "msg_type does not match the content")
+    keyboard = fields.get("keyboard")
+    if keyboard is not None and kind != MARKDOWN:
+        return no(22006, "keyboard needs markdown")
+    if kind == TEXT:
+        return _text(world, bot, content, 40054010)
+    if kind == MARKDOWN:
+        if content.strip():
+            return no(22006, "markdown and content exclude each other")
+        return (
+            _markdown(world, bot, fields["markdown"])
+            if keyboard is None
+            else (_keyboard(keyboard) or _markdown(world, bot, fields["markdown"]))
+        )
+    if kind == ARK:
+        return no(304004, "no privilege for this ark template")
+    return no(304080, "file_info invalid or expired")
+
+
+def _text(world: World, bot: Bot, content: str, url_code: int) -> Content | Refusal:
+    """Length and links of plain text (12.1)."""
+    if not content.strip():
+        return no(304061, "content is empty")
+    if len(content) > world.settings.text_limit:
+        return no(40054007, "content too long")
+    hosts = []
+    if world.settings.check_urls and "://" in content:
+        hosts = [urlsplit(link).hostname or "" for link in _LINK.findall(content)]
+    if world.settings.bare_urls:
+        hosts += _BARE_LINK.findall(content)
+        hosts += [m.group() for m in _BARE_LINK.finditer(content)]
+    if any(host.lower() not in bot.url_hosts for host in hosts):
+        return no(url_code, "url not allowed")
+    return Content(TEXT, content)
+
+
+def _markdown(world: World, bot: Bot, markdown: object) -> Content | Refusal:
+    """Exactly one of custom text, template by name, template by number (12.2)."""
+    if not isinstance(markdown, dict):
+        return no(22006, "markdown is not an object")
+    forms = [n for n in ("content", "custom_template_id", "template_id") if markdown.get(n) not in (None, "", 0)]
+    if len(forms) > 1:
+        return no(50057, "markdown text and template exclude each other")
+    if not forms:
+        return no(40034011, "invalid markdown")
+    if forms[0] != "content":
+        return (
+            Content(MARKDOWN, f"[template {markdown[forms[0]]}]")
+            if bot.templates
+            else (no(40034127, "no markdown template privilege"))
+        )
+    text = markdown["content"]
+    if not isinstance(text, str) or not text.strip():
+        return no(40034011, "invalid markdown")
+    if len(text) > world.settings.text_limit:
+        return no(40054007, "content too long")
+    return Content(MARKDOWN, text)
+
+
+def _keyboard(keyboard: object) -> Refusal | None:
+    """Rows, buttons, ids, labels, action types (12.3)."""
+    wrong = no(305007, "keyboard style parameter error")
+    if not isinstance(keyboard, dict):
+        return wrong
+    if keyboard.get("id"):
+        return None if keyboard.get("content") is None else wrong
+    try:
+        rows = [row["buttons"] for row in keyboard["content"]["rows"]]
+        if len(rows) > settings.KEYBOARD_ROWS or any(len(r) > settings.KEYBOARD_COLUMNS for r in rows):
+            return no(40034029, "keyboard rows or columns exceeded")
+        buttons = [button for row in rows for button in row]
+        labels = [button["render_data"]["label"] for button in buttons]
+        actions = [button["action"]["type"] for button in buttons]
+    except (KeyError, TypeError):
+        return wrong
+    ids = [str(b["id"]) for b in buttons if b.get("id") is not None]
+    fine = (
+        bool(buttons)
+        and all(isinstance(label, str) and label for label in labels)
+        and all(is_whole(action) and 0 <= action <= 4 for action in actions)
+        and len(set(ids)) == len(ids)
+    )
+    return None if fine else wrong
+
+
+def check_guild(world: World, bot: Bot, fields: dict[str, Any]) -> Content | Refusal:
+    """Body of guild channel and guild DM messages (10.3)."""
+    given = {n for n in ("content", "embed", "ark", "image", "markdown") if fields.get(n) not in (None, "")}
+    if not given:
+        return no(50006, "message is empty")
+    if "markdown" in given:
+        if given != {"markdown"}:
+            return no(50037, "markdown combines only with keyboard")
+        return _markdown(world, bot, fields["markdown"])
+    if "ark" in given:
+        return no(304004, "no privilege for this ark template")
+    content = fields.get("content")
+    if content is None:
+        return Content(EMBED, "")
+    if not isinstance(content, str):
+        return no(12002, "content has the wrong type")
+    return _text(world, bot, content, 304003)
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Tell whether this is an integer; JSON's true and false are not."""
+    return isinstance(value, int) and not isinstance(value, bool)
