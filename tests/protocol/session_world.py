@@ -99,7 +99,8 @@ class World:
         return commands
 
     def obey(self, command: m.Command, event: m.Event) -> None:
-        platform, later = self.platform, []
+        platform = self.platform
+        later: Later = []
         match command:
             case m.Sleep(generation, low, high):
                 later = [(self.draw(low, high), m.Woke(generation))]
@@ -154,9 +155,9 @@ class World:
         self.run(0.1)
         return self
 
-    def push(self, kind: type[m.Closed | m.Invalid | m.ReconnectAsked | m.BeatAsked | m.Garbage], *args: object) -> None:
+    def push(self, make: Callable[..., m.Event], *args: object) -> None:
         """Report an event of the current generation."""
-        self.feed(kind(self.state.generation, *args))
+        self.feed(make(self.state.generation, *args))
 
     def dispatch(self, count: int = 1) -> None:
         for _ in range(count):

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buoy.protocol.codes import AUDITED, RANGES, TABLE, Action, Fix, classify, find, fix
@@ -171,9 +171,7 @@ def test_every_row_speaks_to_people(code: Any) -> None:
 
 
 def test_only_the_two_review_codes_are_acceptance() -> None:
-    assert (
-        {code for code, entry in TABLE.items() if entry.action is Action.AUDIT} == AUDITED == {304023, 304024}
-    )
+    assert {code for code, entry in TABLE.items() if entry.action is Action.AUDIT} == AUDITED == {304023, 304024}
 
 
 @pytest.mark.parametrize(
@@ -204,6 +202,7 @@ def test_ranges_do_not_overlap() -> None:
     assert all(find(edge) for edge in edges)
 
 
+@settings(deadline=None)
 @given(st.integers(-1, 1000), st.lists(st.integers(), max_size=4), st.booleans())
 def test_classify_is_total_and_the_text_is_for_people(status: Any, codes: Any, passive: Any) -> None:
     verdict = classify(status, codes, passive=passive)

@@ -7,13 +7,12 @@ from collections.abc import Callable
 
 import pytest
 from msgspec.structs import replace
+from tests.protocol import test_session_faults as faults
+from tests.protocol import test_session_pauses as pauses
+from tests.protocol.session_world import Step
 
 from buoy.protocol import session as m
 from buoy.protocol.session import Phase
-
-from tests.protocol import test_session_faults as faults
-from tests.protocol import test_session_rules as rules
-from tests.protocol.session_world import Step
 
 Result = tuple[m.State, tuple[m.Command, ...]]
 
@@ -53,14 +52,14 @@ def acks_are_not_counted(s: m.State, e: m.Event, now: float) -> Result:
 @pytest.mark.parametrize(
     ("bug", "check"),
     [
-        (backoff_reset_on_connect, rules.drops_back_off),
-        (no_hello_deadline, faults.test_row_5_hello_never_comes),
-        (no_hello_deadline, lambda step: rules.black_hole("hello", step)),
-        (no_ready_deadline, lambda step: rules.black_hole("ready", step)),
-        (no_ready_deadline, lambda step: rules.black_hole("resumed", step)),
-        (resume_carries_seen, faults.test_row_1_a_reset_resumes_from_the_last_committed_sequence),
-        (silent_gap, faults.test_row_8_an_ignored_resume_that_gets_a_ready_is_a_gap_too),
-        (acks_are_not_counted, faults.test_row_2_a_half_open_socket_is_seen_within_two_intervals),
+        (backoff_reset_on_connect, pauses.drops_back_off),
+        (no_hello_deadline, faults.survives_without_hello),
+        (no_hello_deadline, lambda step: pauses.black_hole("hello", step)),
+        (no_ready_deadline, lambda step: pauses.black_hole("ready", step)),
+        (no_ready_deadline, lambda step: pauses.black_hole("resumed", step)),
+        (resume_carries_seen, faults.resumes_from_stored),
+        (silent_gap, faults.reports_a_gap),
+        (acks_are_not_counted, faults.sees_a_half_open_socket),
     ],
 )
 def test_a_planted_bug_is_found(bug: Step, check: Callable[[Step], None]) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from tests.protocol.session_world import Later, Platform, Step, World, most_in_an_hour
 
 from buoy.protocol import limits
 from buoy.protocol import session as m
 from buoy.protocol.session import Phase, Trouble
 
-from tests.protocol.session_world import Later, Platform, Step, World, most_in_an_hour
 
-
-def test_row_1_a_reset_resumes_from_the_last_committed_sequence(step: Step = m.step) -> None:
+def resumes_from_stored(step: Step = m.step) -> None:
     class SlowDisk(Platform):
         def store(self, session_id: str, seq: int, generation: int) -> Later:
             return [] if seq in {5, 6} and generation == 0 else super().store(session_id, seq, generation)
@@ -32,7 +31,11 @@ def test_row_1_a_reset_resumes_from_the_last_committed_sequence(step: Step = m.s
     assert world.commands(m.RecordGap) == []
 
 
-def test_row_2_a_half_open_socket_is_seen_within_two_intervals(step: Step = m.step) -> None:
+def test_row_1_a_reset_resumes_from_the_last_committed_sequence() -> None:
+    resumes_from_stored()
+
+
+def sees_a_half_open_socket(step: Step = m.step) -> None:
     class HalfOpen(Platform):
         deaf = False
 
@@ -51,6 +54,10 @@ def test_row_2_a_half_open_socket_is_seen_within_two_intervals(step: Step = m.st
         world.run_until(Phase.LIVE, 3)
         assert world.commands(m.SendResume)
         assert world.now - began <= 2 * platform.interval_s + 3
+
+
+def test_row_2_a_half_open_socket_is_seen_within_two_intervals() -> None:
+    sees_a_half_open_socket()
 
 
 class Refusing(Platform):
@@ -89,12 +96,16 @@ class NoHello(Platform):
         return [(0.05, m.Opened(command.generation))]
 
 
-def test_row_5_hello_never_comes(step: Step = m.step) -> None:
+def survives_without_hello(step: Step = m.step) -> None:
     world = World(NoHello(), step=step)
     world.start()
     world.run_until(Phase.WAITING, 20)
     assert world.state.cause is Trouble.NO_HELLO
     assert world.now - 1000 == pytest.approx(limits.HELLO_DEADLINE_S, abs=0.5)
+
+
+def test_row_5_hello_never_comes() -> None:
+    survives_without_hello()
 
 
 @pytest.mark.parametrize("session", [None, m.Session("s", 9, 9)])
@@ -125,7 +136,7 @@ def test_row_6_a_replay_that_makes_progress_may_take_its_time() -> None:
 
 
 @pytest.mark.parametrize("then_4009", [False, True])
-def test_row_7_op_7_storm(then_4009: bool) -> None:
+def test_row_7_op_7_storm(*, then_4009: bool) -> None:
     class Storm(Platform):
         def resume(self, command: m.SendResume) -> Later:
             g = command.generation
@@ -170,7 +181,7 @@ def test_row_8_a_lost_session_identifies_and_reports_the_gap_once(how: str | int
     assert len(world.commands(m.RecordGap)) == 1
 
 
-def test_row_8_an_ignored_resume_that_gets_a_ready_is_a_gap_too(step: Step = m.step) -> None:
+def reports_a_gap(step: Step = m.step) -> None:
     class Amnesia(Platform):
         def resume(self, command: m.SendResume) -> Later:
             return [(0.1, m.Ready(command.generation, "other", 1))]
@@ -181,6 +192,10 @@ def test_row_8_an_ignored_resume_that_gets_a_ready_is_a_gap_too(step: Step = m.s
     assert world.commands(m.RecordGap) == [m.RecordGap("session-1", 1, Trouble.INVALID)]
     ready = [command for _, command in world.sent if isinstance(command, m.MarkReady | m.RecordGap | m.Keep)][-3:]
     assert ready == [m.MarkReady("other"), m.RecordGap("session-1", 1, Trouble.INVALID), m.Keep()]
+
+
+def test_row_8_an_ignored_resume_that_gets_a_ready_is_a_gap_too() -> None:
+    reports_a_gap()
 
 
 def test_row_9_blocked_at_once_and_recovers_alone() -> None:

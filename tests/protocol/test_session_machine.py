@@ -8,13 +8,12 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from tests.protocol.session_world import WANTED, World, most_in_an_hour
 
 from buoy.protocol import limits
 from buoy.protocol import session as m
 from buoy.protocol.session import Phase, Trouble
 from buoy.protocol.session.state import TRYING
-
-from tests.protocol.session_world import WANTED, Platform, World, most_in_an_hour
 
 IDS = st.sampled_from(["a", "b", "session-1", ""])
 SEQS = st.none() | st.integers(1, 30)
@@ -142,7 +141,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.attempts) % 5 == 4)
     @rule(ages=st.lists(st.sampled_from([-3.0, 0.0, 0.2, 100.0, 90_000.0]), max_size=6), session=st.booleans())
-    def restart(self, ages: list[float], session: bool) -> None:
+    def restart(self, *, ages: list[float], session: bool) -> None:
         self.feed(m.Stop())
         self.feed(m.Woke(self.state.generation))
         self.feed(m.Start(m.Session("session-1", 9, 7) if session else None, tuple(ages)))

@@ -6,6 +6,7 @@ import math
 from typing import get_args
 
 import pytest
+from tests.protocol import draw_session as golden
 
 from buoy.protocol import limits
 from buoy.protocol import session as m
@@ -13,9 +14,7 @@ from buoy.protocol.session import Phase
 from buoy.protocol.session.closing import Action, fewer_intents
 from buoy.protocol.session.machine import _DUE, _HANDLERS
 
-from tests.protocol import golden
-
-HOW = "run: python tests/protocol/golden.py --write, and read the difference"
+HOW = "run: python tests/protocol/draw_session.py --write, and read the difference"
 
 
 def test_the_golden_table_is_current() -> None:

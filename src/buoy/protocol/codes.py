@@ -216,9 +216,7 @@ TABLE: Final[dict[int, Entry]] = {
         (306001, 306002, 306009, 40061001, 40061002), Entry(A.BUG, "there is no such message to recall here")
     ),
     **dict.fromkeys((306003, 306005, 306006, 306010, 50065001), Entry(A.RETRY, "QQ could not recall it")),
-    **dict.fromkeys(
-        (306004, 306007, 306008, 40062003), Entry(A.PERM, "the bot may not recall this message", _ADMIN)
-    ),
+    **dict.fromkeys((306004, 306007, 306008, 40062003), Entry(A.PERM, "the bot may not recall this message", _ADMIN)),
     **dict.fromkeys((306011, 40064004), Entry(A.BUG, "it is too late to recall the message")),
     # 4.5: guild era, noteworthy members of the ranges below
     20028: Entry(A.RATE, "too many messages in this channel"),

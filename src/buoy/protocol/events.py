@@ -120,6 +120,8 @@ class _Kind(NamedTuple):
     repliable: bool = False  # by the payload's id
 
 
+_RELATION: Final = "a relation changed"
+_MEMBERS: Final = "the group's members changed"
 _KINDS: Final[dict[str, _Kind]] = {
     "C2C_MESSAGE_CREATE": _Kind("c2c", message=True),
     "GROUP_AT_MESSAGE_CREATE": _Kind("group", message=True),
@@ -127,17 +129,17 @@ _KINDS: Final[dict[str, _Kind]] = {
     "AT_MESSAGE_CREATE": _Kind("channel", message=True),
     "MESSAGE_CREATE": _Kind("channel", message=True, full=True),
     "DIRECT_MESSAGE_CREATE": _Kind("dm", message=True),
-    "FRIEND_ADD": _Kind("c2c", "a relation changed", repliable=True),
-    "FRIEND_DEL": _Kind("c2c", "a relation changed"),
-    "C2C_MSG_REJECT": _Kind("c2c", "a relation changed"),
-    "C2C_MSG_RECEIVE": _Kind("c2c", "a relation changed", repliable=True),
-    "GROUP_ADD_ROBOT": _Kind("group", "a relation changed", repliable=True),
-    "GROUP_DEL_ROBOT": _Kind("group", "a relation changed"),
-    "GROUP_MSG_REJECT": _Kind("group", "a relation changed"),
-    "GROUP_MSG_RECEIVE": _Kind("group", "a relation changed", repliable=True),
-    "GROUP_MEMBER_ADD": _Kind("group", "the group's members changed"),
-    "GROUP_MEMBER_REMOVE": _Kind("group", "the group's members changed"),
-    "GROUP_JOIN_REQUEST": _Kind("group", "the group's members changed"),
+    "FRIEND_ADD": _Kind("c2c", _RELATION, repliable=True),
+    "FRIEND_DEL": _Kind("c2c", _RELATION),
+    "C2C_MSG_REJECT": _Kind("c2c", _RELATION),
+    "C2C_MSG_RECEIVE": _Kind("c2c", _RELATION, repliable=True),
+    "GROUP_ADD_ROBOT": _Kind("group", _RELATION, repliable=True),
+    "GROUP_DEL_ROBOT": _Kind("group", _RELATION),
+    "GROUP_MSG_REJECT": _Kind("group", _RELATION),
+    "GROUP_MSG_RECEIVE": _Kind("group", _RELATION, repliable=True),
+    "GROUP_MEMBER_ADD": _Kind("group", _MEMBERS),
+    "GROUP_MEMBER_REMOVE": _Kind("group", _MEMBERS),
+    "GROUP_JOIN_REQUEST": _Kind("group", _MEMBERS),
     "SUBSCRIBE_MESSAGE_STATUS": _Kind(None, "a subscription changed"),
     "INTERACTION_CREATE": _Kind(None, "a click", repliable=True),
     "MESSAGE_AUDIT_PASS": _Kind(None, "the end of a review"),
@@ -146,11 +148,6 @@ _KINDS: Final[dict[str, _Kind]] = {
     "RESUMED": _Kind(None, "the session's own event"),
 }
 _OTHER: Final = _Kind(None, "no event that is answered")
-_RELATIONS: Final = frozenset(
-    name
-    for name, kind in _KINDS.items()
-    if kind.turn in {"a relation changed", "the group's members changed"}
-)
 
 
 def classify(frame: wire.Frame) -> Classified:
@@ -159,9 +156,7 @@ def classify(frame: wire.Frame) -> Classified:
     kind = _KINDS.get(name, _OTHER)
     d = wire.read(frame.d)
     if not isinstance(d, dict):
-        return Classified(
-            name, frame.id or None, kind.scene, None, False, kind.turn or "its body cannot be read"
-        )
+        return Classified(name, frame.id or None, kind.scene, None, False, kind.turn or "its body cannot be read")
     if not kind.message:
         return _classify_event(frame, name, kind, d)
     scene = kind.scene
@@ -244,8 +239,7 @@ def _addresses(mentions: Any) -> bool:
     if not isinstance(mentions, list):
         return False
     return any(
-        isinstance(m, dict) and _yes(m.get("is_you")) and m.get("scope") in (None, "", "single")
-        for m in mentions
+        isinstance(m, dict) and _yes(m.get("is_you")) and m.get("scope") in (None, "", "single") for m in mentions
     )
 
 
@@ -355,7 +349,7 @@ def parse(name: str, d: bytes | msgspec.Raw) -> InboundMessage | Relation | Inte
     scene = kind.scene or _scene(body)
     conversation = _conversation(scene, body, {})
     at = _time_of(body)
-    if name in _RELATIONS and scene and conversation:
+    if kind.turn in {_RELATION, _MEMBERS} and scene and conversation:
         return Relation(
             name,
             scene,
@@ -373,9 +367,7 @@ def parse(name: str, d: bytes | msgspec.Raw) -> InboundMessage | Relation | Inte
             wire.integer(body.get("type")) or wire.integer(data.get("type")) or 0,
             scene or "",
             conversation or "",
-            text(body.get("group_member_openid"))
-            or text(body.get("user_openid"))
-            or text(clicked.get("user_id")),
+            text(body.get("group_member_openid")) or text(body.get("user_openid")) or text(clicked.get("user_id")),
             text(clicked.get("button_id")),
             text(clicked.get("button_data")),
             text(clicked.get("message_id")),

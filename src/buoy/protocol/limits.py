@@ -52,15 +52,11 @@ OPEN_DEADLINE_S: Final = 15.0
 HELLO_DEADLINE_S: Final = 10.0
 READY_DEADLINE_S: Final = 20.0
 LINGER_S: Final = 5.0  # 6.4: after op 9 the close code may follow
-ATTEMPT_S: Final = (
-    45.0  # 19.4: one attempt from look-up to READY; a replay that makes progress may take longer
-)
+ATTEMPT_S: Final = 45.0  # 19.4: one attempt from look-up to READY; a replay that makes progress may take longer
 RESERVE_DEADLINE_S: Final = 10.0  # ours: the identify row's commit
 HEARTBEAT_RANGE_S: Final = (1.0, 120.0)  # ours: an interval outside is taken for the default
 ACK_WAIT_S: Final = 10.0  # ours: after a heartbeat without an ACK the next one follows sooner (fault 2)
-LATE_S: Final = (
-    5.0  # ours: a heartbeat this late means that the process stood still; it accuses nobody (fault 23)
-)
+LATE_S: Final = 5.0  # ours: a heartbeat this late means that the process stood still; it accuses nobody (fault 23)
 
 # Reconnect (6.9, 19.10): capped, jittered, for ever.
 BACKOFF_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)

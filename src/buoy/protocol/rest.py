@@ -193,9 +193,7 @@ _CAUSES: Final = {
 }
 
 
-def parse_answer(
-    status: int, headers: Mapping[str, str], body: bytes, *, passive: bool, repeat: bool
-) -> Outcome:
+def parse_answer(status: int, headers: Mapping[str, str], body: bytes, *, passive: bool, repeat: bool) -> Outcome:
     """Decide what became of a send. Total.
 
     ``repeat`` says that an earlier attempt with the same anchor and number may have arrived. Then a duplicate
@@ -363,9 +361,7 @@ class GatewayRefused:
     retry_after_s: float | None = None
 
 
-def parse_gateway(
-    status: int, body: bytes, headers: Mapping[str, str] | None = None
-) -> Gateway | GatewayRefused:
+def parse_gateway(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Gateway | GatewayRefused:
     """Read the answer of ``GET /gateway/bot`` or ``GET /gateway``. Total."""
     answer = _loose(body) or {}
     url = answer.get("url")

@@ -209,9 +209,7 @@ def integer(value: Any) -> int | None:
 def number_of(value: Any) -> float | None:
     """Read a finite number that may have come as a string."""
     try:
-        number = (
-            float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else math.nan
-        )
+        number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else math.nan
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
@@ -224,9 +222,7 @@ def text_of(value: Any) -> str:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
 
 
-def encode(
-    op: int, d: Any = None, *, s: int | None = None, t: str | None = None, ident: str | None = None
-) -> bytes:
+def encode(op: int, d: Any = None, *, s: int | None = None, t: str | None = None, ident: str | None = None) -> bytes:
     """Encode one frame; ``s``, ``t`` and ``id`` appear only where given."""
     frame: dict[str, Any] = {"op": int(op), "d": d}
     if s is not None:

@@ -29,9 +29,7 @@ def begin(s: State, now: float) -> Step:
     if hold(s, now) > _EARLY_S:
         cause = Trouble.BUDGET if _identify_hold(s, now) > 0 else s.cause
         return pause(s, now, (0.0, 0.0), cause, s.code, s.reason)
-    fresh_url = (
-        s.fresh_url or s.refused > 0 or s.phase is Phase.BLOCKED
-    )  # 6.4: the look-up names a refused address
+    fresh_url = s.fresh_url or s.refused > 0 or s.phase is Phase.BLOCKED  # 6.4: the look-up names a refused address
     s = replace(
         s,
         phase=Phase.LOCATING,

@@ -124,9 +124,7 @@ REMEDIES: Final[dict[Trouble, tuple[str, str]]] = {
 """Troubles that no retry heals: cause and remedy, one line each."""
 
 MINIMUM_INTENTS: Final = int(Intent.GROUP_AND_C2C_EVENT)
-_OPTIONAL = int(
-    Intent.GUILD_MESSAGES | Intent.INTERACTION | Intent.DIRECT_MESSAGE | Intent.GROUP_MEMBER_EVENT
-)
+_OPTIONAL = int(Intent.GUILD_MESSAGES | Intent.INTERACTION | Intent.DIRECT_MESSAGE | Intent.GROUP_MEMBER_EVENT)
 
 
 def fewer_intents(intents: int) -> int:

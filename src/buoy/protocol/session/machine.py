@@ -242,12 +242,7 @@ def _stored(s: State, e: Stored, _: float) -> Step:
     if session is not None and session.id == e.session_id:
         if session.stored < e.seq <= session.seen and not s.held and s.phase is not Phase.STOPPED:
             return replace(s, session=Session(session.id, session.seen, e.seq)), ()
-    elif (
-        gap is not None
-        and gap.session_id == e.session_id
-        and e.seq > gap.stored
-        and s.phase is not Phase.STOPPED
-    ):
+    elif gap is not None and gap.session_id == e.session_id and e.seq > gap.stored and s.phase is not Phase.STOPPED:
         return replace(s, gap=replace(gap, stored=e.seq)), ()
     return s, ()
 

@@ -322,16 +322,5 @@ class Stopped(msgspec.Struct, frozen=True, gc=False):
 
 
 Command = (
-    Sleep
-    | Locate
-    | Open
-    | Reserve
-    | SendIdentify
-    | SendResume
-    | Beat
-    | Keep
-    | Close
-    | RecordGap
-    | MarkReady
-    | Stopped
+    Sleep | Locate | Open | Reserve | SendIdentify | SendResume | Beat | Keep | Close | RecordGap | MarkReady | Stopped
 )
