@@ -4,13 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+CLIENTS := .venv-nonebot/.ready .venv-botpy/.ready
+PIN := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
+  --no-emit-trusted-host
 
 .PHONY: run test check format bench docs lock clean demo
 
 run: $(READY)  ## the gateway on QQ, or (without credentials) a demonstration against the simulated QQ
 	@if [ -n "$$QQ_APP_ID$$QQBOT_APP_ID" ] || [ -f buoy.toml ]; then exec $(BIN)/buoy run; else exec $(BIN)/buoy demo; fi
 
-test: $(READY)  ## all tests
+test: $(READY) $(CLIENTS)  ## all tests
 	$(BIN)/python -W error -m pytest
 
 check: $(READY)  ## ruff and mypy, strict
@@ -27,13 +30,19 @@ bench: $(READY)  ## figures, not tests; see docs/benchmarks.md
 
 lock: $(READY)  ## dependencies anew, with hashes
 	$(BIN)/pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
-	  --no-emit-trusted-host --extra openai --extra speed --output-file requirements/dev.lock pyproject.toml requirements/dev.in
+	$(PIN) --extra openai --extra speed --output-file requirements/dev.lock pyproject.toml requirements/dev.in
+	$(PIN) --output-file requirements/nonebot.lock requirements/nonebot.in
+	$(PIN) --output-file requirements/botpy.lock requirements/botpy.in
 
 $(READY): requirements/dev.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+.venv-%/.ready: requirements/%.lock  # other people's clients, for tests/conformance, each in an environment of its own
+	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 clean:

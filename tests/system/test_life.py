@@ -145,7 +145,7 @@ def test_a_turn_that_kills_the_process_is_a_dead_letter_after_five_and_harms_nob
         wait_until(lambda: judge.answers(innocent), "the innocent is answered")
         poison = judge.say("poison", user=2)
         for _ in range(12):
-            wait_until(lambda: process.exit_code is not None or _is_dead(process), "the end of the process, or of the turn")
+            wait_until(lambda: process.exit_code is not None or _is_dead(process), "the end of process or turn")
             if process.exit_code is None:
                 break
             process.start(wait=False)
