@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 
 import aiohttp
@@ -50,9 +51,10 @@ async def main(api: str, app_id: str, secret: str) -> None:
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        try:
-            from uvloop import run
-        except ImportError:
-            run = asyncio.run
-        run(main(*sys.argv[1:4]))
+    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    with suppress(ImportError):
+        from uvloop import new_event_loop
+
+        factory = new_event_loop
+    with suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main(*sys.argv[1:4]))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path  # noqa: TC003  msgspec reads it at run time
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec

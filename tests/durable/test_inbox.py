@@ -9,11 +9,11 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.durable.rows import BOT, LANE, arrival, column, letter
 
 from buoy.durable import inbox, meta, outbox, schema
 from buoy.durable.inbox import ALONE_AFTER, DEAD_AFTER, Put
 from buoy.letters import EventState
+from tests.durable.rows import BOT, LANE, arrival, column, letter
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.durable.rows import BOT, LANE, arrival, column, letter
 
 from buoy.durable import inbox, outbox, schema
 from buoy.letters import Letter, LetterState
+from tests.durable.rows import BOT, LANE, arrival, column, letter
 
 BOOT = 3
 DAY_S = 86400.0

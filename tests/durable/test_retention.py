@@ -5,12 +5,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from tests.durable.rows import arrival, letter
-
 from buoy.durable import inbox, outbox, schema, sessions
 from buoy.durable.retention import Pruned, prune
 from buoy.durable.trace import note
 from buoy.letters import LetterState
+from tests.durable.rows import arrival, letter
 
 DAY_S = 86400.0
 

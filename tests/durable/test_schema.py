@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.durable.rows import arrival
 
 from buoy.durable import inbox, schema
 from buoy.durable.store import Store, peek
 from buoy.errors import StoreError
+from tests.durable.rows import arrival
 
 NEXT = (*schema.STEPS, "ALTER TABLE inbox ADD COLUMN mood TEXT; INSERT INTO meta VALUES ('moved', 'true')")
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.durable.rows import BOT, arrival
 
 from buoy.durable import inbox, schema, sessions
 from buoy.errors import StoreError
+from tests.durable.rows import BOT, arrival
 
 
 @pytest.fixture

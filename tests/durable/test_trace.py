@@ -6,11 +6,11 @@ import sqlite3
 from collections.abc import Iterator
 
 import pytest
-from tests.durable.rows import LANE, arrival, letter
 
 from buoy.durable import inbox, outbox, schema
 from buoy.durable.trace import note, trace
 from buoy.letters import LetterState
+from tests.durable.rows import LANE, arrival, letter
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 from msgspec.structs import replace
-from tests.protocol import test_session_faults as faults
-from tests.protocol import test_session_pauses as pauses
-from tests.protocol.session_world import Step
 
 from buoy.protocol import session as m
 from buoy.protocol.session import Phase
+from tests.protocol import test_session_faults as faults
+from tests.protocol import test_session_pauses as pauses
+from tests.protocol.session_world import Step
 
 Result = tuple[m.State, tuple[m.Command, ...]]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from tests.protocol.session_world import Later, Platform, Step, World, most_in_an_hour
 
 from buoy.protocol import limits
 from buoy.protocol import session as m
 from buoy.protocol.session import Phase, Trouble
+from tests.protocol.session_world import Later, Platform, Step, World, most_in_an_hour
 
 
 def resumes_from_stored(step: Step = m.step) -> None:

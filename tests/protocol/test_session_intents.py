@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from tests.protocol.session_world import WANTED, Later, Platform, World
 
 from buoy.protocol import limits
 from buoy.protocol import session as m
 from buoy.protocol.session import Phase, Trouble
+from tests.protocol.session_world import WANTED, Later, Platform, World
 
 
 class Granting(Platform):

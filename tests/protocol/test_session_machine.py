@@ -8,12 +8,12 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
-from tests.protocol.session_world import WANTED, World, most_in_an_hour
 
 from buoy.protocol import limits
 from buoy.protocol import session as m
 from buoy.protocol.session import Phase, Trouble
 from buoy.protocol.session.state import TRYING
+from tests.protocol.session_world import WANTED, World, most_in_an_hour
 
 IDS = st.sampled_from(["a", "b", "session-1", ""])
 SEQS = st.none() | st.integers(1, 30)

@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 from msgspec.structs import replace
-from tests.protocol.session_world import WANTED, Later, Platform, Step, World, most_in_an_hour
 
 from buoy.protocol import limits
 from buoy.protocol import session as m
 from buoy.protocol.session import Phase, Trouble
+from tests.protocol.session_world import WANTED, Later, Platform, Step, World, most_in_an_hour
 
 
 class Dead(Platform):

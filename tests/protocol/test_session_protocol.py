@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 from msgspec.structs import replace
-from tests.protocol.session_world import Later, Platform, World
 
 from buoy.protocol import limits
 from buoy.protocol import session as m
 from buoy.protocol.session import Phase, Trouble
+from tests.protocol.session_world import Later, Platform, World
 
 
 def test_p1_two_unanswered_heartbeats_end_the_socket() -> None:

@@ -6,13 +6,13 @@ import math
 from typing import get_args
 
 import pytest
-from tests.protocol import draw_session as golden
 
 from buoy.protocol import limits
 from buoy.protocol import session as m
 from buoy.protocol.session import Phase
 from buoy.protocol.session.closing import Action, fewer_intents
 from buoy.protocol.session.machine import _DUE, _HANDLERS
+from tests.protocol import draw_session as golden
 
 HOW = "run: python tests/protocol/draw_session.py --write, and read the difference"
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from tests.sim.client import Client, running
 
 from buoy.sim import Sim
+from tests.sim.client import Client, running
 
 
 class Desk:

@@ -8,9 +8,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from tests.sim.client import running
 
 from buoy.sim.faults import KINDS, Fault, Faults
+from tests.sim.client import running
 
 
 def fault(kind: str) -> str:

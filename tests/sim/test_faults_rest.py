@@ -6,9 +6,9 @@ import asyncio
 
 import aiohttp
 import pytest
-from tests.sim.client import ALL, Client, ClosedError, running
 
 from buoy.sim.faults import KINDS
+from tests.sim.client import ALL, Client, ClosedError, running
 
 
 def fault(kind: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from tests.sim.client import ALL, BOT, C2C, Client, running
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from tests.sim.client import BOT, Client, running
 
 from buoy.sim import Sim
+from tests.sim.client import BOT, Client, running
 
 Loops = Callable[[], asyncio.AbstractEventLoop]
 

@@ -8,10 +8,10 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests import clock
-from tests.transport.servers import Peer, Server, never, serve, until, unused_port
 
 from buoy.transport.http import ANSWER_LIMIT, Answer, Http, LostError, NotSentError
+from tests import clock
+from tests.transport.servers import Peer, Server, never, serve, until, unused_port
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests import clock
-from tests.transport.servers import Peer, serve, unused_port
 from yarl import URL
 
 from buoy.errors import ConfigError
 from buoy.transport.http import Answer, Http, NotSentError, check_url
 from buoy.transport.route import Proxies, Resolver
 from buoy.transport.websocket import OpenError, Socket
+from tests import clock
+from tests.transport.servers import Peer, serve, unused_port
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

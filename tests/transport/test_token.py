@@ -7,12 +7,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests import clock
-from tests.transport.servers import Peer, serve
 
 from buoy.protocol.limits import TOKEN_MARGIN_S, TOKEN_RATE_PAUSE_S
 from buoy.transport.http import Answer, Http, LostError, NotSentError
 from buoy.transport.token import REFUSED_PAUSE_S, SAME_TOKEN_PAUSE_S, TokenError, TokenSource
+from tests import clock
+from tests.transport.servers import Peer, serve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

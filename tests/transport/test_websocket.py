@@ -8,9 +8,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.transport.servers import Peer, Server, never, serve, until, unused_port
 
 from buoy.transport.websocket import FRAME_LIMIT, Closed, OpenError, Socket
+from tests.transport.servers import Peer, Server, never, serve, until, unused_port
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -19,7 +19,7 @@ def inbox_depth(db: sqlite3.Connection, now: float) -> dict[str, Any]:
 
 
 def outbox_depth(db: sqlite3.Connection, now: float) -> dict[str, Any]:
-    """Count letters by state; ``oldest_s`` is the age of the oldest that waits to be sent, ``held`` counts by reason."""
+    """Count letters by state; ``oldest_s`` is the age of the oldest that waits, ``held_reasons`` counts the held."""
     reasons = db.execute("SELECT reason, count(*) FROM outbox WHERE state = 'held' GROUP BY reason").fetchall()
     return {
         "states": outbox.counts(db),

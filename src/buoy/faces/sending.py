@@ -20,7 +20,9 @@ from buoy.letters import LetterState
 EXIT_UNSURE = 70
 WAIT_S = 20.0  # one attempt ends within its own time-out of 15 s
 SETTLED = frozenset({LetterState.SENT, LetterState.UNSURE, LetterState.DEAD, LetterState.HELD, LetterState.DROPPED})
+OPEN = frozenset({LetterState.QUEUED, LetterState.CLAIMED})
 CODES = {"sent": EXIT_OK, "unsure": EXIT_UNSURE, "dead": EXIT_REFUSED, "dropped": EXIT_REFUSED}
+UNDER_WAY = {"claimed": "queued"}  # a running Buoy goes on with it
 
 
 def send(config: Config, environ: Mapping[str, str], target: str, text: str, *, key: str | None) -> int:
@@ -43,7 +45,7 @@ def send(config: Config, environ: Mapping[str, str], target: str, text: str, *, 
 
 
 def _say(told: dict[str, Any]) -> int:
-    state = str(told["state"])
+    state = UNDER_WAY.get(state := str(told["state"]), state)
     reason = f": {told['reason']}" if told.get("reason") else ""
     print(f"{state} (letter {told['id']}){reason}", file=sys.stdout if state == "sent" else sys.stderr)
     return CODES.get(state, EXIT_QUEUED)
@@ -59,6 +61,8 @@ async def _directly(
         where = app.resolve(Target.parse(target))
         receipt = await app.send(where, Reply(text), key=key, origin="cli")
         letter = store.read(outbox.get, receipt.id)
+        if letter is not None and letter.state in OPEN:
+            app.sender.revive(letter)  # a caller's retry: the letter of then, which this process does not know of yet
         ends_at = time.monotonic() + WAIT_S
         while letter is not None and letter.state not in SETTLED and time.monotonic() < ends_at:
             if letter.attempts and letter.not_before > time.time():
@@ -66,6 +70,7 @@ async def _directly(
             await asyncio.sleep(0.02)
             letter = store.read(outbox.get, receipt.id)
         assert letter is not None
-        return {"id": letter.id, "state": letter.state.value, "reason": letter.reason}
+        state = LetterState.UNSURE if letter.frozen else letter.state  # it left, and nobody stays to ask again
+        return {"id": letter.id, "state": state.value, "reason": letter.reason}
     finally:
         await app.stop(deadline_s=config.shutdown.deadline_s)

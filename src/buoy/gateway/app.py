@@ -23,7 +23,7 @@ from buoy.gateway.worker import Turns, Worker
 SWEEP_S = 60.0
 FINISH_SHARE = 0.4  # of the shutdown deadline: what runs may finish
 DRAIN_POLL_S = 0.01
-CANCEL_SHARE = 0.2  # what was cancelled may put things back
+CANCEL_SHARE = 0.15  # what was cancelled may put things back; three times this, and the store has the rest
 
 log = structlog.get_logger("buoy.app")
 
@@ -81,7 +81,8 @@ class App:
         while True:
             await self.store.write(meta.set, "alive_at", self.wall())
             await self.sender.sweep()
-            await self.store.write(retention.prune, self.wall(), *self._retention)
+            while (await self.store.write(retention.prune, self.wall(), *self._retention)).more:
+                pass  # a slice a transaction: others commit in between
             await asyncio.sleep(SWEEP_S)
 
     def resolve(self, target: Target) -> Target:
@@ -156,21 +157,29 @@ class App:
         Order: nothing new starts; platforms let go; what runs gets a share of the time; what is left is cancelled,
         its runs given back; the store is flushed and closed. Nothing is lost whichever step the time runs out in.
         """
-        started = time.monotonic()
+        clock = asyncio.get_running_loop().time
+        started = clock()
         self.supervisor.is_stopping = True
         self.worker.stop()
         self.sender.stop()
         closing = [asyncio.ensure_future(platform.close()) for platform in self.platforms.values()]
-        while (self.worker.active or self.sender.active) and time.monotonic() - started < deadline_s * FINISH_SHARE:
+        while (self.worker.active or self.sender.active) and clock() - started < deadline_s * FINISH_SHARE:
             await asyncio.sleep(DRAIN_POLL_S)
         self.worker.cancel()
         await self.supervisor.stop(timeout_s=deadline_s * CANCEL_SHARE)
-        _, late = await asyncio.wait(closing, timeout=deadline_s * CANCEL_SHARE) if closing else (set(), set())
-        for task in late:
-            task.cancel()
+        self.worker.give_back()
+        await _ended(closing, deadline_s * CANCEL_SHARE)
         endings = [agent.close() for agent in self.agents.values()]
         endings += [platform.release() for platform in self.platforms.values()]
-        _, late = await asyncio.wait([asyncio.ensure_future(end) for end in endings], timeout=deadline_s * CANCEL_SHARE)
-        for task in late:
-            task.cancel()
-        await self.store.close(max(0.1, deadline_s - (time.monotonic() - started)))
+        await _ended([asyncio.ensure_future(end) for end in endings], deadline_s * CANCEL_SHARE)
+        await self.store.close(deadline_s - (clock() - started))
+
+
+async def _ended(tasks: Sequence[asyncio.Future[None]], timeout_s: float) -> None:
+    """Wait for what has to end, cancel what does not, and say what failed."""
+    done, late = await asyncio.wait(tasks, timeout=timeout_s) if tasks else (set(), set())
+    for task in late:
+        task.cancel()
+    for task in done:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("not closed", exc_info=error)

@@ -9,6 +9,8 @@ from typing import Any
 
 import structlog
 
+from buoy.errors import BuoyError
+
 BACKOFF_S = (0.1, 1.0, 2.0, 5.0)  # behaviour S2: back within 5 s
 STABLE_S = 60.0
 
@@ -50,15 +52,15 @@ class Supervisor:
         while True:
             child.started_at = loop.time()
             try:
-                await service()
+                await loop.create_task(_once(service), name=child.name)  # a service that cancels itself ends only that
                 child.last_end = "returned"
             except asyncio.CancelledError:
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     raise
-                child.last_end = "cancelled from inside"  # not by us: a service must not end that way either
+                child.last_end = "cancelled from inside"
             except Exception as error:
                 child.last_end = f"{type(error).__name__}: {error}"
-                log.exception("service failed", service=child.name)
+                log.exception("service failed", service=child.name, exc_info=not isinstance(error, BuoyError))
             if self.is_stopping:
                 return
             child.restarts += 1
@@ -93,8 +95,13 @@ class Supervisor:
 
     async def stop(self, *, timeout_s: float) -> None:
         """Cancel everything and wait for it, no longer than told."""
+        self.is_stopping = True
         tasks = [*self._services, *self._jobs]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=timeout_s)
+
+
+async def _once(service: Callable[[], Awaitable[None]]) -> None:
+    await service()

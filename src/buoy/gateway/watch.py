@@ -15,11 +15,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from buoy.errors import EXIT_LOOP, EXIT_OK
 
 TICK_S = 0.25
 STUCK_S = 30.0  # ours: a loop that did not turn for this long is stuck, not busy
+SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 RESERVE_S = 0.2  # of the deadline, to print and go
 
 
@@ -44,7 +46,7 @@ class Watch:
         self._read, self._write = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="buoy-watch", daemon=True)
         self._timer: asyncio.TimerHandle | None = None
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Any] = {}
         self.lag_s = 0.0
 
     def start(self) -> None:
@@ -52,7 +54,7 @@ class Watch:
         self._loop = asyncio.get_running_loop()
         self._write.setblocking(False)
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in SIGNALS:
                 self._before[number] = signal.signal(number, lambda *_: None)
             self._wakeup = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
         self._tick()
@@ -82,7 +84,7 @@ class Watch:
         if self._before:
             signal.set_wakeup_fd(self._wakeup)
             for number, handler in self._before.items():
-                signal.signal(number, handler)  # type: ignore[arg-type]
+                signal.signal(number, handler)
         self._thread.join(timeout=2 * TICK_S)
         self._read.close()
         self._write.close()
@@ -93,11 +95,9 @@ class Watch:
             readable, _, _ = select.select([self._read], [], [], TICK_S)
             now = time.monotonic()
             if now - previous > TICK_S * 4:
-                self._beat = max(
-                    self._beat, now - TICK_S
-                )  # the whole process slept (SIGSTOP, suspend): not the loop's fault
+                self._beat = max(self._beat, now - TICK_S)  # all of it slept (SIGSTOP, suspend): not the loop's fault
             previous = now
-            if readable and self._read.recv(64):
+            if readable and not SIGNALS.isdisjoint(self._read.recv(64)):
                 self.begin_shutdown()
                 self._loop.call_soon_threadsafe(self._on_signal)
             if self._ends_at is not None:

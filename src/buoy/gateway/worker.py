@@ -22,7 +22,7 @@ from buoy.errors import AgentError, StoreError
 from buoy.gateway.platform import Platform
 from buoy.gateway.sender import Batch, Sender
 from buoy.gateway.supervisor import Supervisor
-from buoy.letters import Arrival, Event
+from buoy.letters import Arrival, Event, EventState
 
 if TYPE_CHECKING:
     import sqlite3
@@ -88,7 +88,10 @@ class Worker:
     def start(self) -> None:
         """Take up what an earlier process left, and run."""
         for bot, lane, first, last in self._store.read(inbox.heads):
-            self._lanes.hydrate((bot, lane), first, last)
+            if bot in self._platforms:
+                self._lanes.hydrate((bot, lane), first, last)
+            else:
+                log.warning("turns of a bot that is not configured stay where they are", bot=bot, lane=lane)
         for event in self._store.read(inbox.urgent):
             self._supervisor.start(self._stop_turn((event.bot, event.lane), event))
         self.pump()
@@ -141,7 +144,7 @@ class Worker:
                 running.is_stopped_by_user = True
                 running.task.cancel()
         try:
-            await self._store.write(inbox.finish, stop.id, self._wall(), "stopped the running turn")
+            await self._store.write(_end_stop, stop.id, self._store.boot, self._wall())
         except StoreError as error:
             log.warning("stop not committed", error=str(error))
 
@@ -149,6 +152,7 @@ class Worker:
 
     def pump(self) -> None:
         """Start a turn for every lane whose head may run, as far as there is room."""
+        again_at: float | None = None
         while not self._is_stopping and not self._is_alone and self._places < self._turns.parallel:
             if self._waiting_alone:
                 if self._places:
@@ -158,27 +162,37 @@ class Worker:
                 self._places += 1
                 self._supervisor.start(self._claim(lane, event))
                 break
-            taken = self._lanes.take(self._wall())
+            try:
+                taken = self._lanes.take(self._clock())
+            except StoreError as error:
+                log.warning("turns cannot be read", error=str(error))
+                again_at = self._clock() + STORE_RETRY_S
+                break
             if taken is None:
                 break
             lane, _, event = taken
-            if event.not_before > self._wall():  # its last run failed, in an earlier process
-                self._lanes.requeue(lane, replace(event, not_before=0.0), event.not_before)
+            if (wait_s := event.not_before - self._wall()) > 0:  # its last run failed, in an earlier process
+                wait_s = min(wait_s, backoff.LONGEST_WAIT_S)
+                self._lanes.requeue(lane, replace(event, not_before=0.0), self._clock() + wait_s)
                 continue
             if inbox.needs_alone(event):
                 self._waiting_alone.append((lane, event))
                 continue
             self._places += 1
             self._supervisor.start(self._claim(lane, event))
-        self._set_alarm()
+        self._set_alarm(again_at or self._lanes.next_due())
 
-    def _set_alarm(self) -> None:
+    def _set_alarm(self, at: float | None) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        due = self._lanes.next_due()
-        if due is not None and not self._is_stopping:
-            self._alarm = asyncio.get_running_loop().call_later(max(0.0, due - self._wall()), self.pump)
+        if at is not None and not self._is_stopping:
+            self._alarm = asyncio.get_running_loop().call_at(at, self.pump)
+
+    @staticmethod
+    def _clock() -> float:
+        """Time for pauses; wall time is for what outlives the process."""
+        return asyncio.get_running_loop().time()
 
     async def _claim(self, lane: Key, event: Event) -> None:
         """Charge the run in a committed row, then run."""
@@ -186,7 +200,7 @@ class Worker:
             claimed = await self._store.write(inbox.claim, event.id, self._store.boot, self._is_alone, self._wall())
         except StoreError as error:
             log.warning("turn not claimed", turn=event.id, error=str(error))
-            self._lanes.requeue(lane, event, self._wall() + STORE_RETRY_S)
+            self._lanes.requeue(lane, event, self._clock() + STORE_RETRY_S)
             self._leave()
             return
         if claimed is None:  # a person dropped it meanwhile
@@ -196,6 +210,8 @@ class Worker:
         self._launch(lane, claimed)
 
     def _launch(self, lane: Key, event: Event) -> None:
+        if self._is_stopping:
+            return  # claimed too late: `give_back` frees it
         running = self._running[event.id] = Running(event)
         self.counts["turns"] += 1
         running.task = self._supervisor.start(self._run(lane, running))
@@ -205,26 +221,32 @@ class Worker:
         event = running.event
         agent = self._agents[event.bot]
         timeout_s = agent.timeout_s or self._turns.timeout_s
-        queued = 0
+        limit = asyncio.timeout(timeout_s)
         try:
             message = self._message(event, agent)
             if message is None:
                 await self._finish(event, [], reason="nothing in it to answer")
             else:
-                async with asyncio.timeout(timeout_s):
+                async with limit:
                     if agent.can_continue:
-                        queued, replies = await self._continue(event, agent, message)
+                        replies = await self._continue(event, agent, message)
                     else:
                         replies = await collect(agent, message)
-                await self._finish(event, replies, first=len(message.delivered) + queued + 1)
+                await self._finish(event, replies)
             self.counts["done"] += 1
         except asyncio.CancelledError:
-            if not running.is_stopped_by_user:
-                await self._give_back(event)
-                raise
-            self.counts["stopped"] += 1
-            await self._commit(inbox.finish, event.id, self._wall(), STOPPED)
-        except TimeoutError:
+            if running.is_stopped_by_user:
+                self.counts["stopped"] += 1
+                await self._commit(inbox.finish, event.id, self._wall(), STOPPED)
+            elif self._is_stopping:
+                raise  # `give_back` follows
+            else:
+                await self._failed(lane, event, "the agent cancelled its own turn")
+                return
+        except TimeoutError as error:
+            if not limit.expired():
+                await self._failed(lane, event, f"TimeoutError: {error}"[:500])
+                return
             await self._bury(event, f"the agent did not answer within {timeout_s:g} s")
         except NonsenseError as error:
             await self._bury(event, str(error))
@@ -250,7 +272,7 @@ class Worker:
         if message is None:
             return None
         changes: dict[str, Any] = {}
-        if agent.can_continue and event.attempts > 1:
+        if agent.can_continue:
             letters = self._store.read(outbox.of_event, event.id)
             changes["delivered"] = tuple(platform.text_of(letter.body) for letter in letters)
         if agent.history_turns:
@@ -266,10 +288,9 @@ class Worker:
                 past.append(Exchange(message.text, "\n\n".join(platform.text_of(body) for body in bodies)))
         return tuple(past)
 
-    async def _continue(self, event: Event, agent: Agent, message: Message) -> tuple[int, list[Reply]]:
+    async def _continue(self, event: Event, agent: Agent, message: Message) -> list[Reply]:
         """An agent that can continue: each part is committed as it comes; the last one ends the turn."""
         last: Reply | None = None
-        queued = 0
         answer = agent.answer(message)
         if not isinstance(answer, AsyncGenerator):
             raise NonsenseError(f"agent {agent.name!r} says that it can continue, but it is no async generator")
@@ -279,21 +300,18 @@ class Worker:
                 if not reply.text.strip():
                     continue
                 if last is not None:
-                    batch = self._sender.batch(
-                        event, self._compose(event, [last]), first=len(message.delivered) + queued + 1
-                    )
-                    queued += await self._queue(batch, None)
+                    await self._queue(self._sender.batch(event, self._compose(event, [last])), None)
                 last = reply
-        return queued, [last] if last is not None else []
+        return [last] if last is not None else []
 
     def _compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
         return self._platforms[event.bot].compose(event, replies) if replies else []
 
-    async def _finish(self, event: Event, replies: Sequence[Reply], *, first: int = 1, reason: str = "") -> None:
+    async def _finish(self, event: Event, replies: Sequence[Reply], *, reason: str = "") -> None:
         """End the turn and queue its letters, in one transaction. A full disk is waited for: nothing is lost."""
         bodies = self._compose(event, replies)
         while True:
-            batch = self._sender.batch(event, bodies, first=first)
+            batch = self._sender.batch(event, bodies)
             try:
                 await self._queue(batch, (event.id, reason))
             except StoreError as error:
@@ -302,8 +320,8 @@ class Worker:
             else:
                 return
 
-    async def _queue(self, batch: Batch, end: tuple[int, str] | None) -> int:
-        """Commit letters, with the end of their turn where it has come; count them."""
+    async def _queue(self, batch: Batch, end: tuple[int, str] | None) -> None:
+        """Commit letters, with the end of their turn where it has come."""
         job = self._store.write(_end_turn, batch, end, self._wall())
         try:
             letters = await asyncio.shield(job)
@@ -317,7 +335,6 @@ class Worker:
             batch.failed()
             raise
         batch.committed(letters)
-        return len(letters)
 
     async def _failed(self, lane: Key, event: Event, reason: str) -> None:
         """A run raised: again later, up to the limit, while the lane waits."""
@@ -327,10 +344,9 @@ class Worker:
             await self._bury(event, f"failed {event.failures + 1} times, last: {reason}")
             self._lanes.release(lane)
         else:
-            now = self._wall()
-            until = now + self._draw(*backoff.turn(event.failures + 1))
-            await self._commit(inbox.again, event.id, reason, now, until)
-            self._lanes.requeue(lane, replace(event, failures=event.failures + 1), until)
+            now, pause = self._wall(), self._draw(*backoff.turn(event.failures + 1))
+            await self._commit(inbox.again, event.id, reason, now, now + pause)
+            self._lanes.requeue(lane, replace(event, failures=event.failures + 1), self._clock() + pause)
         self._leave()
 
     async def _bury(self, event: Event, reason: str) -> None:
@@ -338,13 +354,13 @@ class Worker:
         log.error("turn is dead", turn=event.id, reason=reason)
         await self._commit(inbox.bury, event.id, reason, self._wall())
 
-    async def _give_back(self, event: Event) -> None:
-        """An orderly stop: the run does not count. Bounded by the stop itself; failing, it counts as unclean."""
-        job = self._store.write(inbox.give_back, event.id)
-        try:
-            await asyncio.shield(job)
-        except StoreError as error:
-            log.warning("turn not given back", turn=event.id, error=str(error))
+    def give_back(self) -> None:
+        """An orderly stop, after `cancel`: whatever was claimed and did not end waits again, uncharged.
+
+        One job behind all claims of this process, so that those whose commit was under way are freed as well. Where
+        it fails, the runs count as unclean.
+        """
+        self._store.write(_give_back)
 
     async def _commit(self, job: Callable[..., Any], *args: Any) -> None:
         """Commit, again and again while the disk refuses."""
@@ -382,7 +398,7 @@ class Worker:
             self._alarm.cancel()
 
     def cancel(self) -> None:
-        """Interrupt what runs; the runs are given back."""
+        """Interrupt what runs; `give_back` follows."""
         for running in self._running.values():
             if running.task is not None:
                 running.task.cancel()
@@ -393,10 +409,21 @@ class Worker:
 
 def _end_turn(db: sqlite3.Connection, batch: Batch, end: tuple[int, str] | None, now: float) -> list[Any]:
     """The transaction at the heart of Buoy: "turn done" and its letters, or neither."""
-    letters = batch.write(db, now)
-    if end is not None:
-        inbox.finish(db, end[0], now, end[1])
-    return letters
+    if end is not None and not inbox.finish(db, end[0], now, end[1]):
+        raise RuntimeError("the turn had ended already; its letters are not queued a second time")
+    return batch.write(db, now)
+
+
+def _end_stop(db: sqlite3.Connection, row: int, boot: int, now: float) -> None:
+    """A `/stop` has done its work; it never ran as a turn."""
+    if inbox.claim(db, row, boot, alone=False, now=now) is not None:
+        inbox.finish(db, row, now, "asked to stop the running turn")
+
+
+def _give_back(db: sqlite3.Connection) -> None:
+    """Free every claim; those of older boots were voided when this one began."""
+    for row in inbox.listing(db, EventState.RUNNING, limit=-1):
+        inbox.give_back(db, row["id"])
 
 
 def _late(batch: Batch, job: asyncio.Future[list[Any]]) -> None:

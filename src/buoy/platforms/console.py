@@ -7,18 +7,23 @@ the next one is read, like any frame.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TextIO
 
+import structlog
+
 from buoy.chat import Message, Reply, Sender, Target
-from buoy.errors import ConfigError
+from buoy.errors import ConfigError, StoreError
 from buoy.letters import (
     Anchor,
     Arrival,
+    Cause,
     End,
     Event,
     Failed,
@@ -32,6 +37,9 @@ from buoy.letters import (
 )
 
 LANE = "console:local:me"
+STORE_RETRY_S = 1.0
+
+log = structlog.get_logger("buoy.console")
 
 
 class Console:
@@ -54,40 +62,58 @@ class Console:
         self._on_end = on_end
         self._is_open = False
         self._is_closed = asyncio.Event()
+        self._line: asyncio.Future[str] | None = None
 
     def services(self, intake: Intake) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Reads lines until there are no more."""
 
         async def read() -> None:
-            loop = asyncio.get_running_loop()
             self._is_open = True
-            while line := await loop.run_in_executor(None, self._source.readline):
-                if not line.strip():
-                    continue
-                now, key = self._wall(), uuid.uuid4().hex
-                frame = json.dumps({"text": line.rstrip("\n")}, ensure_ascii=False).encode()
-                await intake.put(
-                    Arrival(
-                        self.bot,
-                        0,
-                        "",
-                        None,
-                        "line",
-                        key,
-                        frame,
-                        LANE,
-                        turn=True,
-                        anchor=None,
-                        event_at=now,
-                        received_at=now,
-                        bypass=line.strip() == "/stop",
-                    )  # fmt: skip
-                )
+            while line := await self._next_line():
+                if line.strip():
+                    await self._store(intake, line)
+                self._line = None
             self._is_open = False
             self._on_end()
             await self._is_closed.wait()
 
         return {"stdin": read}
+
+    async def _next_line(self) -> str:
+        """The next line, "" at the end; the same one again until it was stored.
+
+        It is read on a daemon thread of its own: a thread of the loop's executor would keep the process alive
+        until the user presses a key.
+        """
+        if self._line is None:
+            self._line = asyncio.get_running_loop().create_future()
+            threading.Thread(target=self._read_line, args=(self._line,), name="stdin", daemon=True).start()
+        return await asyncio.shield(self._line)
+
+    def _read_line(self, future: asyncio.Future[str]) -> None:
+        try:
+            line = self._source.readline()
+        except (OSError, ValueError):  # a closed terminal, bytes that are no text
+            line = ""
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            future.get_loop().call_soon_threadsafe(_settle, future, line)
+
+    async def _store(self, intake: Intake, line: str) -> None:
+        """Store one line, again and again while the disk refuses; the next one is not read before."""
+        frame = json.dumps({"text": line.rstrip("\n")}, ensure_ascii=False).encode(errors="replace")
+        now, key = self._wall(), uuid.uuid4().hex
+        row = Arrival(
+            self.bot, 0, "", None, "line", key, frame, LANE, turn=True, anchor=None, event_at=now,
+            received_at=now, bypass=line.strip() == "/stop",
+        )  # fmt: skip
+        while True:
+            try:
+                await intake.put(row)
+            except StoreError as error:
+                log.warning("line not stored yet", error=str(error))
+                await asyncio.sleep(STORE_RETRY_S)
+            else:
+                return
 
     def read(self, event: Event) -> Message | None:
         """A line as a message."""
@@ -133,9 +159,7 @@ class Console:
         """Print it, once: a letter that may have been printed before a crash is not printed again."""
         del anchors, now
         if letter.frozen:
-            return End(
-                LetterState.UNSURE, "it may have been printed before the process ended; it is not repeated"
-            )
+            return End(LetterState.UNSURE, "it may have been printed before the process ended; it is not repeated")
         return Proactive()
 
     def alive_since(self, lane: str, now: float) -> float:
@@ -145,7 +169,10 @@ class Console:
 
     async def deliver(self, letter: Letter) -> Outcome:
         """Print."""
-        print(self.text_of(letter.body), file=self._sink, flush=True)
+        try:
+            print(self.text_of(letter.body), file=self._sink, flush=True)
+        except (OSError, ValueError) as error:  # whoever read it is gone; some of it may have come through
+            return Failed(Cause.LOST, f"it could not be printed: {error}")
         return Sent(str(letter.id))
 
     def learn(self, letter: Letter, outcome: Outcome) -> None:
@@ -165,3 +192,8 @@ class Console:
 
     async def release(self) -> None:
         """Nothing is held."""
+
+
+def _settle(future: asyncio.Future[str], line: str) -> None:
+    if not future.done():
+        future.set_result(line)

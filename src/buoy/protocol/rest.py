@@ -202,7 +202,8 @@ def parse_answer(status: int, headers: Mapping[str, str], body: bytes, *, passiv
     letter is not taken for delivered and goes out with another anchor.
 
     A 2xx without an id, an unreadable 2xx, and a 408 or 5xx whose code nobody knows are ``LOST``: the
-    platform may have accepted it. A refusal that a change of the content can heal is ``CONTENT`` whatever
+    platform may have accepted it. Without an anchor so is a 5xx whose code says "try later": nothing would tell
+    a second copy. A refusal that a change of the content can heal is ``CONTENT`` whatever
     its family; :func:`buoy.protocol.codes.fix` names the change.
     """
     answer = _read(body)
@@ -221,7 +222,7 @@ def parse_answer(status: int, headers: Mapping[str, str], body: bytes, *, passiv
     cause = _CAUSES[verdict.action]
     if verdict.fix:
         cause = Cause.CONTENT
-    elif verdict.action is codes.Action.RETRY and not verdict.known:
+    elif cause is Cause.TRANSIENT and (not verdict.known or (status >= 500 and not passive)):
         cause = Cause.LOST
     wait = _retry_after(headers) if verdict.action in {codes.Action.RATE, codes.Action.RETRY} else None
     return Failed(cause, explain(verdict, status), verdict.code, status, wait, _trace(headers, answer))

@@ -1,8 +1,8 @@
-"""Letter bodies: from an agent's replies to stored JSON, and from stored JSON to what a request needs. Pure."""
+"""Letter bodies: from an agent's replies to stored JSON, and from there to what a request needs. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,9 +11,12 @@ from buoy.protocol import codes
 from buoy.protocol import text as rules
 from buoy.protocol.limits import BUDGETS, TEXT_LIMIT
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class Body(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One letter's content. ``reference`` is the quoted message's index (protocol.md 10.1)."""
+    """One letter's content. ``reference`` is the quoted message's handle (protocol.md 10.1)."""
 
     text: str
     markdown: bool = False
@@ -33,49 +36,67 @@ def decode(stored: bytes) -> Body:
     return _DECODER.decode(stored)
 
 
-def compose(
-    scene: str, replies: Sequence[Reply], *, used: int = 0, reference: str | None = None
-) -> list[bytes]:
+def compose(scene: str, replies: Sequence[Reply], *, used: int = 0, reference: str | None = None) -> list[bytes]:
     """Turn one turn's replies into letters that fit the size limit and, where possible, the reply budget.
 
-    Long texts are split, and when there are more pieces than replies left, neighbours of one kind are merged. Nothing
-    is dropped: what exceeds the budget even then becomes a letter that is held.
+    Long texts are split, and when there are more pieces than replies left, neighbours of one kind are merged;
+    where that is not enough, markdown is given up. Nothing is dropped: what exceeds the budget even then
+    becomes a letter that is held.
     """
-    room = max(1, BUDGETS.get(scene, 1) - used)
     if len(replies) == 1 and len(replies[0].text) * 2 <= TEXT_LIMIT:
         only = replies[0]
         return [encode(Body(only.text, only.markdown, reference if only.quote else None))]
+    room = max(1, BUDGETS.get(scene, 1) - used)
+    bodies = _pack(replies, room, reference)
+    if len(bodies) > room and len({reply.markdown for reply in replies}) > 1:
+        plain = [Reply(_plain(reply.text, markdown=reply.markdown), quote=reply.quote) for reply in replies]
+        bodies = min(bodies, _pack(plain, room, reference), key=len)
+    return [encode(body) for body in bodies]
+
+
+def _pack(replies: Sequence[Reply], room: int, reference: str | None) -> list[Body]:
+    """Make the letters. Runs of one kind share what room there is; the first run that quotes does so once."""
     runs: list[list[Reply]] = []
     for reply in replies:
         if runs and runs[-1][0].markdown == reply.markdown:
             runs[-1].append(reply)
         else:
             runs.append([reply])
-    bodies: list[bytes] = []
+    bodies: list[Body] = []
     for at, run in enumerate(runs):
         share = max(1, room - (len(runs) - 1 - at) - len(bodies))
-        for piece in rules.pack([reply.text for reply in run], TEXT_LIMIT, share):
-            quote = reference if run[0].quote and not bodies else None
-            bodies.append(encode(Body(piece, run[0].markdown, quote)))
+        for n, piece in enumerate(rules.pack([reply.text for reply in run], TEXT_LIMIT, share)):
+            quote = reference if n == 0 and any(reply.quote for reply in run) else None
+            reference = None if quote else reference
+            bodies.append(Body(piece, run[0].markdown, quote))
     return bodies
 
 
 def merge(bodies: Sequence[bytes]) -> list[bytes]:
-    """Join held letters into as few as their size allows, in order; markdown survives only where all have it."""
+    """Join held letters into as few as their size allows, in order; markdown survives where all have it."""
     parts = [decode(body) for body in bodies]
-    markdown = all(part.markdown for part in parts)
-    return [
-        encode(Body(piece, markdown)) for piece in rules.pack([part.text for part in parts], TEXT_LIMIT, 1)
-    ]
+    keeps = all(part.markdown for part in parts)
+    texts = [part.text if keeps else _plain(part.text, markdown=part.markdown) for part in parts]
+    return [encode(Body(piece, keeps)) for piece in rules.pack(texts, TEXT_LIMIT, 1)]
 
 
 def reword(stored: bytes, *, code: int) -> list[bytes]:
-    """Another wording of content that QQ refused (protocol.md 4.2), or nothing when there is none left to try."""
+    """Another wording of content that QQ refused, where the code names what to change (protocol.md 4.2).
+
+    Empty when it names nothing, or nothing is left to change: the same words would be refused again.
+    """
     body = decode(stored)
-    if codes.fix(code) is codes.Fix.SHORTER and len(body.text) > 1:
-        pieces = rules.split(body.text, max(2, rules.units(body.text) // 2))
-        return [encode(Body(piece, body.markdown)) for piece in pieces]
-    changed = rules.neutralise_urls(rules.plain(body.text) if body.markdown else body.text)
-    if changed == body.text and not body.markdown:
+    if (fix := codes.fix(code)) is codes.Fix.NONE:
         return []
-    return [encode(Body(changed))]
+    markdown, text, limit = body.markdown, body.text, TEXT_LIMIT
+    if fix is codes.Fix.SHORTER:
+        limit = max(2, rules.units(text) // 2)
+    else:  # whichever of the two it was: there is only one more try, and it must not fail for the other
+        markdown, text = False, rules.neutralise_urls(_plain(text, markdown=markdown))
+    pieces = rules.split(text, limit)
+    new = [Body(piece, markdown, None if n else body.reference) for n, piece in enumerate(pieces)]
+    return [] if new == [body] else [encode(one) for one in new]
+
+
+def _plain(text: str, *, markdown: bool) -> str:
+    return rules.plain(text) if markdown else text

@@ -1,7 +1,7 @@
 """Drives the session machine: does what it says, reports what happened, decides nothing.
 
-The machine (:mod:`buoy.protocol.session`) holds all policy. This file owns the sockets, the timers, the random draws
-and the token, and it stores every frame before the machine learns that it is stored.
+The machine (:mod:`buoy.protocol.session`) holds all policy. This file owns the sockets, the timers, the
+random draws and the token; :mod:`buoy.platforms.qq.keeping` stores the frames.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from buoy.errors import StoreError
-from buoy.letters import Arrival, Intake
-from buoy.platforms.qq import translate
+from buoy.platforms.qq import health
+from buoy.platforms.qq.keeping import Keeper
 from buoy.platforms.qq.locate import LocateError, Location, Locator
 from buoy.protocol import session as m
 from buoy.protocol import wire
 from buoy.protocol.limits import DAY_S, IDENTIFIES_A_DAY, LOCATE_DEADLINE_S, OPEN_DEADLINE_S
 from buoy.transport.websocket import Closed, OpenError, Socket
 
-CLOSE_S = 1.5  # ours: how long the end of the connection may take; a socket gives up after one second
-MAX_UNSTORED = 1000  # fault row 21: frames that may wait for a slow disk; then reading pauses
+if TYPE_CHECKING:
+    from buoy.letters import Intake
 
-TOLD = frozenset({m.Phase.LIVE, m.Phase.WAITING, m.Phase.BLOCKED, m.Phase.STOPPED})  # what an operator reads
+CLOSE_S: Final = 1.5  # ours: how long the end of the connection may take; a socket gives up after one second
+
+TOLD: Final = frozenset({m.Phase.LIVE, m.Phase.WAITING, m.Phase.STOPPED})  # what an operator reads
 
 log = structlog.get_logger("buoy.qq")
 
@@ -51,72 +51,108 @@ class Connection:
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.bot = bot
+        self.state = m.initial(intents)
+        self.attempts = 0
+        """WebSockets that were tried to open."""
+        self.last_change_at = wall()
         self._intake = intake
         self._locator = locator
         self._open_socket = open_socket
         self._wall = wall
-        self._intents = intents
         self._shard, self._shards = shard
         self._draw = draw
         self._on_change = on_change
-        self.state = m.initial(intents)
-        self.attempts = 0
-        self.last_change_at = wall()
+        self._keeper = Keeper(bot, shard[0], intake, locator.skew, wall=wall, report=self.feed)
         self._location: Location | None = None
         self._socket: Socket | None = None
-        self._reader: asyncio.Task[None] | None = None
         self._frame: wire.Frame | wire.Unreadable = wire.Unreadable("none yet")
         self._raw = b""
-        self._unstored = 0
-        self._after = 0
-        self._opened = ""
-        self._attempt: asyncio.Task[None] | None = None
-        self._room = asyncio.Event()
+        self._seq: int | None = None
         self._pending: deque[m.Event] = deque()
         self._is_draining = False
+        self._is_stopping = False
+        self._reader: asyncio.Task[None] | None = None
+        self._attempt: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at: float | None = None
+        self._pause: asyncio.TimerHandle | None = None
         self._ended: asyncio.Future[None] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def run(self) -> None:
-        """Stay connected until :meth:`stop`. Raises only for a bug here; the supervisor then starts it anew."""
+        """Stay connected until :meth:`stop`; after it, return at once.
+
+        Raises only for a bug here, or a store that cannot be read; it may be run again then, and goes on from
+        what is stored. Whatever it ends with, nothing of it is left.
+        """
+        if self._is_stopping:
+            return
         loop = self._loop = asyncio.get_running_loop()
-        self._ended = loop.create_future()
-        self._room.set()
-        self.state = m.initial(self._intents)
-        cursor = self._intake.cursor(self.bot, self._shard)
-        now = self._wall()
-        known, age_s = None, 0.0
-        if cursor is not None and cursor.session:
-            known = m.Session(cursor.session, cursor.stored, cursor.stored)
-            self._opened = cursor.session
-            age_s = max(0.0, now - cursor.ready_at)
-        unready = self._intake.unready(self.bot, self._shard, now - DAY_S)
+        ended = self._ended = loop.create_future()
+        self._idle.clear()
         try:
-            self.feed(m.Start(known, tuple(now - at for at in unready), age_s))
-            await self._ended
+            self.feed(self._start_event())
+            await ended
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
-            socket, self._socket = self._socket, None
-            if socket is not None:
-                self._leave(socket)
-            for task in self._tasks - self._closing:
-                task.cancel()
+            if not ended.cancel() and not ended.cancelled():
+                ended.exception()  # somebody looked at it, even where run() was cancelled first
+            await self._tidy()
+
+    def _start_event(self) -> m.Start:
+        """What the store remembers of earlier runs."""
+        now = self._wall()
+        cursor = self._intake.cursor(self.bot, self._shard)
+        unready = self._intake.unready(self.bot, self._shard, now - DAY_S)
+        ages_s = tuple(max(0.0, now - at) for at in unready)
+        self._keeper.knows(cursor.session if cursor is not None else None)
+        if cursor is None or not cursor.session:
+            return m.Start(None, ages_s)
+        known = m.Session(cursor.session, cursor.stored, cursor.stored)
+        return m.Start(known, ages_s, max(0.0, now - cursor.ready_at))
+
+    async def _tidy(self) -> None:
+        """End every timer, task and socket, in `CLOSE_S` at most; then nothing is claimed to be connected."""
+        self.state, _ = m.step(self.state, m.Stop(), self._loop.time())
+        for timer in (self._timer, self._pause):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._wake_at = self._pause = None
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            self._leave(socket)
+        for task in self._tasks - self._closing:
+            task.cancel()
+        try:
             if self._tasks:
-                await asyncio.wait(list(self._tasks), timeout=CLOSE_S)
+                await asyncio.wait(self._tasks, timeout=CLOSE_S)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            self._idle.set()
+
+    def health(self) -> dict[str, Any]:
+        """Plain data for status."""
+        if self._ended is None:
+            return {"phase": "not started", "connected": False}
+        next_try_at = None if self._pause is None else self._pause.when()
+        told = health.told(self.state, self._loop.time(), next_try_at)
+        return told | {"since": self.last_change_at, "connects": self.attempts, "unstored": self._keeper.unstored}
 
     async def stop(self) -> None:
-        """Close the connection in good order; bounded by the socket's own time-outs."""
-        if self._ended is not None and not self._ended.done():
-            self.feed(m.Stop())
+        """Close the connection in good order; returns when nothing of it is left, within `CLOSE_S`."""
+        self._is_stopping = True
+        self.feed(m.Stop())
+        await self._idle.wait()
 
-    # --- the machine --------------------------------------------------------------------------------------------
+    # --- the machine -------------------------------------------------------------------------------------
 
     def feed(self, event: m.Event) -> None:
-        """Give one event to the machine and carry out what it says. Events that this causes wait their turn."""
+        """Give one event to the machine and carry out what it says; events that this causes wait their turn."""
+        if self._ended is None:
+            return
         self._pending.append(event)
         if self._is_draining:
             return
@@ -129,18 +165,18 @@ class Connection:
                     self._do(command)
                 if self.state.phase is not before.phase:
                     self._changed(before)
+            if self.state.wake_at != self._wake_at:
+                self._set_timer()
         except Exception as error:  # noqa: BLE001  a bug in here ends run(), and the supervisor starts it anew
-            if self._ended is not None and not self._ended.done():
+            if not self._ended.done():
                 self._ended.set_exception(error)
         finally:
             self._is_draining = False
-        if self.state.wake_at != self._wake_at:
-            self._set_timer()
 
     def _changed(self, before: m.State) -> None:
         self.last_change_at = self._wall()
         state = self.state
-        level = log.info if state.phase in TOLD else log.debug
+        level = log.error if state.phase is m.Phase.BLOCKED else log.info if state.phase in TOLD else log.debug
         level(
             "phase",
             bot=self.bot,
@@ -151,6 +187,7 @@ class Connection:
             code=state.code,
             attempt=state.attempt,
             reason=state.reason,
+            remedy=health.remedy(state),
         )
         self._on_change()
 
@@ -158,37 +195,48 @@ class Connection:
         if self._timer is not None:
             self._timer.cancel()
         self._wake_at = self.state.wake_at
-        self._timer = (
-            None if self._wake_at is None else self._loop.call_at(self._wake_at, self.feed, m.Tick())
-        )
+        self._timer = None if self._wake_at is None else self._loop.call_at(self._wake_at, self._due)
+
+    def _due(self) -> None:
+        """Let what the socket already holds be read first: after a standstill both are due at once."""
+        self._loop.call_soon(self._loop.call_soon, self._tick)
+
+    def _tick(self) -> None:
+        self._wake_at = None  # so that the timer is set again even if it fired too early to change anything
+        self.feed(m.Tick())
 
     def _do(self, command: m.Command) -> None:
         """Carry out one command. Nothing here waits."""
         match command:
-            case m.Keep(counted):
-                self._keep(is_counted=counted)
+            case m.Keep(is_counted):
+                known = self.state.session if is_counted else None
+                self._keeper.keep(
+                    self._frame,
+                    self._raw,
+                    session=None if known is None else known.id,
+                    seq=self._seq,
+                    generation=self.state.generation,
+                )
             case m.Beat(_, stored):
                 self._send(wire.heartbeat(stored))
             case m.Sleep(generation, low, high):
-                self._loop.call_later(self._draw(low, high), self.feed, m.Woke(generation))
+                self._pause = self._loop.call_later(self._draw(low, high), self.feed, m.Woke(generation))
             case m.Locate(generation, force_token, fresh_url):
-                self._attempt = self._start(
-                    self._locate(generation, force_token=force_token, fresh_url=fresh_url)
-                )
+                job = self._locate(generation, force_token=force_token, fresh_url=fresh_url)
+                self._attempt = self._start(job)
             case m.Open(generation):
-                self.attempts += 1
                 self._attempt = self._start(self._open(generation))
             case m.Reserve(generation):
                 self._reserve(generation)
             case m.SendIdentify(_, intents):
                 self._send(wire.identify(self._token, intents, self._shard, self._shards))
             case m.SendResume(_, session_id, stored):
-                self._after = stored
+                self._keeper.resumes(stored)
                 self._send(wire.resume(self._token, session_id, stored))
             case m.MarkReady():
-                pass  # READY's own row opens the session, in one transaction: see _keep
-            case m.RecordGap(session_id, stored, cause):
-                self._intake.record_gap(self.bot, self._shard, session=session_id, stored=stored, cause=cause)
+                pass  # READY's own row opens the session, in one transaction
+            case m.RecordGap():
+                self._keeper.record(command)
             case m.Close(_, code):
                 self._close(code)
             case m.Stopped():
@@ -199,7 +247,7 @@ class Connection:
     def _token(self) -> str:
         return self._location.token if self._location is not None else ""
 
-    # --- what the commands do -----------------------------------------------------------------------------------
+    # --- what the commands do ----------------------------------------------------------------------------
 
     def _start(self, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(job)
@@ -209,9 +257,12 @@ class Connection:
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            if self._ended is not None and not self._ended.done():
-                self._ended.set_exception(error)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_exception(error)
+        else:
+            log.error("connection task failed", bot=self.bot, exc_info=error)
 
     async def _locate(self, generation: int, *, force_token: bool, fresh_url: bool) -> None:
         try:
@@ -226,7 +277,7 @@ class Connection:
             self.feed(m.Located(generation, self._left(), self._reset_s()))
 
     def _left(self) -> int:
-        """Identifies left: what QQ said less ours since, and never more than a day's worth less ours of the day."""
+        """Identifies left: what QQ said less ours since, and never more than a day's worth less ours of it."""
         now = self._wall()
         ours = IDENTIFIES_A_DAY - self._intake.identifies(self.bot, now - DAY_S)
         where = self._location
@@ -243,13 +294,18 @@ class Connection:
 
     async def _open(self, generation: int) -> None:
         assert self._location is not None
+        if self._keeper.is_full:  # what the platform would say now could not be read
+            reason = f"{self._keeper.unstored} frames still wait for the disk"
+            self.feed(m.OpenFailed(generation, reason))
+            return
+        self.attempts += 1
         try:
             socket = await self._open_socket(self._location.url, OPEN_DEADLINE_S)
         except OpenError as error:
             self.feed(m.OpenFailed(generation, error.reason))
             return
-        if generation != self.state.generation or self._ended is None or self._ended.done():
-            await socket.close()
+        if generation != self.state.generation:
+            self._leave(socket)
             return
         self._socket = socket
         self.feed(m.Opened(generation))
@@ -257,75 +313,30 @@ class Connection:
 
     async def _read(self, socket: Socket, generation: int) -> None:
         """Feed frames until the connection ends. Pauses while too many frames wait for the disk."""
-        while True:
+        while self._socket is socket:
+            await self._keeper.room()
             got = await socket.receive()
-            if isinstance(got, Closed):
-                if self._socket is socket:
-                    self._socket = None
-                self.feed(m.Closed(generation, got.code, got.reason))
-                await socket.close()
-                return
             if self._socket is not socket:
+                return
+            if isinstance(got, Closed):
+                self._socket = None
+                self._leave(socket)
+                self.feed(m.Closed(generation, got.code, got.reason))
                 return
             self._raw = got if isinstance(got, bytes) else got.encode()
             self._frame = wire.decode(self._raw)
             event = m.event_of(self._frame, generation)
             if event is not None:
+                self._seq = getattr(event, "seq", None)
                 self.feed(event)
-            if self._unstored >= MAX_UNSTORED:
-                self._room.clear()
-                await self._room.wait()
-
-    def _keep(self, *, is_counted: bool) -> None:
-        """Store the frame in hand; its sequence counts as stored after the commit."""
-        known = self.state.session
-        session = known.id if known is not None and is_counted else ""
-        row = translate.arrival(
-            self._frame,
-            self._raw,
-            bot=self.bot,
-            shard=self._shard,
-            session=session,
-            now=self._wall(),
-            skew_s=self._locator.skew.seconds,
-        )
-        opens = is_counted and row.seq is not None and session != self._opened
-        if not is_counted:
-            row.seq = None
-        elif row.seq is not None:
-            row.after, self._after = self._after, row.seq if opens else max(self._after, row.seq)
-            self._opened = session
-        self._unstored += 1
-        job = self._intake.put(row, opens_session=opens)
-        job.add_done_callback(partial(self._stored, row, self.state.generation, opens))
-
-    def _stored(self, row: Arrival, generation: int, opens: bool, job: asyncio.Future[Any]) -> None:  # noqa: FBT001
-        self._unstored -= 1
-        if self._unstored < MAX_UNSTORED // 2:
-            self._room.set()
-        error = StoreError("the store closed") if job.cancelled() else job.exception()
-        if error is None:
-            if row.seq is not None:
-                self.feed(m.Stored(row.session, row.seq))
-            return
-        if opens:
-            self._opened = ""
-        if isinstance(error, StoreError) or row.type == translate.RAW:
-            self.feed(m.StoreFailed(generation, str(error)))
-        else:  # what we made of the frame cannot be stored, whatever comes: the raw frame alone can
-            log.error("frame stored raw", bot=self.bot, type=row.type, error=str(error))
-            self._unstored += 1
-            plain = translate.stripped(row, str(error))
-            self._intake.put(plain, opens_session=opens).add_done_callback(
-                partial(self._stored, plain, generation, opens)
-            )
 
     def _reserve(self, generation: int) -> None:
         """Commit the IDENTIFY before it leaves."""
 
         def reserved(job: asyncio.Future[Any]) -> None:
-            if job.cancelled() or (error := job.exception()) is not None:
-                self.feed(m.ReserveFailed(generation, "the store closed" if job.cancelled() else str(error)))
+            error = "the store closed" if job.cancelled() else job.exception()
+            if error is not None:
+                self.feed(m.ReserveFailed(generation, str(error)))
             else:
                 self.feed(m.Reserved(generation, self._left() + 1, self._reset_s()))
 
@@ -341,8 +352,12 @@ class Connection:
             self._start(self._send_on(socket, data, generation))
 
     async def _send_on(self, socket: Socket, data: bytes, generation: int) -> None:
-        if not await socket.send(data):
-            self.feed(m.Closed(generation, None, "the frame could not be written"))
+        if await socket.send(data):
+            return
+        if self._socket is socket:
+            self._socket = None
+            self._leave(socket)
+        self.feed(m.Closed(generation, None, "the frame could not be written"))
 
     def _close(self, code: int) -> None:
         socket, self._socket = self._socket, None
@@ -350,7 +365,6 @@ class Connection:
             if task is not None and task is not asyncio.current_task():
                 task.cancel()
         self._reader = self._attempt = None
-        self._room.set()
         if socket is not None:
             self._leave(socket, code)
 

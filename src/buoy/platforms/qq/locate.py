@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final
 
 from buoy.protocol import codes, rest, wire
 from buoy.protocol.limits import (
@@ -17,7 +17,13 @@ from buoy.protocol.session import Trouble
 from buoy.transport.http import Http, LostError, NotSentError
 from buoy.transport.token import TokenError, TokenSource
 
-SKEW_NOTICED_S = 2.0  # a Date header has a resolution of one second
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+SKEW_NOTICED_S: Final = 2.0  # a Date header has a resolution of one second
+
+_TOKEN_TROUBLES: Final = {"secret": Trouble.SECRET, "bot": Trouble.APP, "rate": Trouble.RATE}
+_LOOKUP_TROUBLES: Final = {"token": Trouble.TOKEN, "rate": Trouble.RATE}
 
 
 class Hosts:
@@ -65,7 +71,7 @@ class Skew:
 
 
 class Locator:
-    """Finds the gateway for one bot. Keeps the URL; asks again when told to, never more often than QQ allows."""
+    """Finds the gateway for one bot. Keeps the URL; asks again when told to, never oftener than allowed."""
 
     def __init__(
         self,
@@ -76,16 +82,19 @@ class Locator:
         monotonic: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
+        self.skew = Skew()
         self._http = http
         self._token = token
         self._hosts = hosts
         self._monotonic = monotonic
         self._wall = wall
-        self._known: Location | None = None
+        self._given = ""
+        """The token of the last location: a refusal is meant for it."""
+        self._known: rest.Gateway | None = None
         self._known_at = 0.0
+        self._asked_at = 0.0
         self._calls = float(GATEWAY_LOOKUP_BURST)
         self._calls_at = monotonic()
-        self.skew = Skew()
 
     async def locate(self, *, force_token: bool, fresh_url: bool) -> Location:
         """Get a token and the gateway's URL.
@@ -93,37 +102,33 @@ class Locator:
         Raises:
             LocateError: with what is wrong; one host failing is not an error while another answers.
         """
-        if force_token and self._known is not None:
-            self._token.refused(self._known.token)
+        if force_token:
+            self._token.refused(self._given)
         try:
-            token = await self._token.get(timeout_s=LOCATE_DEADLINE_S)
+            self._given = token = await self._token.get(timeout_s=LOCATE_DEADLINE_S)
         except TokenError as error:
-            kinds = {"secret": Trouble.SECRET, "bot": Trouble.APP, "rate": Trouble.RATE}
-            reason = f"{error.reason}; {error.remedy}" if error.remedy else error.reason
-            raise LocateError(kinds.get(error.kind, Trouble.TRANSIENT), reason) from None
-        now = self._monotonic()
-        cached = self._known
-        if cached is not None:
-            is_young = now - self._known_at < GATEWAY_URL_LIFE_S
-            if (is_young and not fresh_url) or not self._may_ask(now):
-                return Location(cached.url, token, cached.remaining, cached.reset_s, cached.asked_at)
-        elif not self._may_ask(now):
-            raise LocateError(
-                Trouble.TRANSIENT, "QQ allows two gateway look-ups a minute and they are used up"
-            )
-        return await self._ask(token)
+            trouble = _TOKEN_TROUBLES.get(error.kind, Trouble.TRANSIENT)
+            raise LocateError(trouble, _join(error.reason, error.remedy)) from None
+        known = self._known
+        is_young = self._monotonic() - self._known_at < GATEWAY_URL_LIFE_S
+        if known is None or ((fresh_url or not is_young) and self._may_ask()):
+            known = await self._ask(token)
+        return Location(known.url, token, known.remaining, known.reset_s, self._asked_at)
 
-    def _may_ask(self, now: float) -> bool:
+    def _may_ask(self) -> bool:
         """Refill the allowance; True while a call is left."""
+        now = self._monotonic()
         refill = (now - self._calls_at) * GATEWAY_LOOKUPS_A_MINUTE / 60
         self._calls = min(float(GATEWAY_LOOKUP_BURST), self._calls + refill)
         self._calls_at = now
         return self._calls >= 1
 
-    async def _ask(self, token: str) -> Location:
+    async def _ask(self, token: str) -> rest.Gateway:
         """Ask the hosts in order; the first that answers is the one that sends will use."""
-        worst = LocateError(Trouble.TRANSIENT, "no API host is configured")
+        worst = LocateError(Trouble.RATE, "QQ allows two gateway look-ups a minute, and they are used up")
         for base in self._hosts.bases:
+            if not self._may_ask():
+                break
             try:
                 answer = await self._http.request(
                     "GET",
@@ -132,30 +137,34 @@ class Locator:
                     body=None,
                     timeout_s=LOCATE_DEADLINE_S / (len(self._hosts.bases) + 1),
                 )
-            except (NotSentError, LostError) as error:
+            except NotSentError as error:
+                worst = LocateError(Trouble.TRANSIENT, f"{base}: {error.reason}")
+                continue
+            except LostError as error:
+                self._calls -= 1
                 worst = LocateError(Trouble.TRANSIENT, f"{base}: {error.reason}")
                 continue
             self._calls -= 1
-            self.skew.seen(answer.headers.get("Date"), self._wall())
-            told = rest.parse_gateway(answer.status, answer.body)
+            now = self._wall()
+            self.skew.seen(answer.headers.get("Date"), now)
+            told = rest.parse_gateway(answer.status, answer.body, answer.headers)
             if isinstance(told, rest.Gateway):
                 self._hosts.current = base
-                self._known = Location(told.url, token, told.remaining, told.reset_s, self._wall())
-                self._known_at = self._monotonic()
-                return self._known
-            worst = LocateError(_trouble(told), _explain(base, told))
+                self._known, self._known_at, self._asked_at = told, self._monotonic(), now
+                return told
+            worst = LocateError(_trouble(told), f"{base}: {_join(told.reason, told.remedy)}")
             if worst.trouble is not Trouble.TRANSIENT:
                 break
         raise worst
 
 
-def _explain(base: str, told: rest.GatewayRefused) -> str:
-    reason = f"{base}: {told.reason}"
-    return f"{reason}; {told.remedy}" if told.remedy else reason
+def _join(reason: str, remedy: str) -> str:
+    return f"{reason}; {remedy}" if remedy else reason
 
 
 def _trouble(told: rest.GatewayRefused) -> Trouble:
     """Who has to act: nobody (it passes), the token source, or a person."""
-    if told.kind == "blocked":
-        return Trouble.IP if told.code == codes.IP_NOT_ALLOWED else Trouble.BANNED
-    return {"token": Trouble.TOKEN, "rate": Trouble.RATE}.get(told.kind, Trouble.TRANSIENT)
+    if told.kind != "blocked":
+        return _LOOKUP_TROUBLES.get(told.kind, Trouble.TRANSIENT)
+    same = codes.find(told.code) == codes.find(codes.IP_NOT_ALLOWED)  # it has a second number (3.3)
+    return Trouble.IP if same else Trouble.BANNED

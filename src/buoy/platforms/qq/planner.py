@@ -1,21 +1,36 @@
 """Which anchor a letter leaves with: reply windows and budgets as resources to plan with. Pure.
 
-In order: the anchor a letter was written for, while it lives; a fresher anchor of the same conversation; a proactive
-message where that is allowed; otherwise it is held until the next contact. The last reply of an anchor is kept for
-the anchor's own turn until that turn ends.
+In order: the anchor a letter was written for, while it lives; a fresher anchor of the same conversation; a
+proactive message where that is allowed; otherwise it is held until the next contact. The last reply of an
+anchor is kept for the anchor's own turn until that turn ends. A letter that may be at QQ already is only ever
+repeated as it is, and only where QQ refuses a second copy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from buoy.letters import Anchor, End, Hold, Letter, LetterState, Plan, Proactive, Repeat, Use, Wait
 from buoy.protocol.limits import BUDGETS, WINDOW_MARGIN_S, WINDOWS_S
 
-SESSION_SCENES = frozenset({"channel"})  # protocol.md 6.9: these sends are refused without a live session
-DEDUPED_SCENES = frozenset({"c2c", "group"})  # protocol.md 10.3: guild messages carry no msg_seq
-SESSION_WAIT_S = 5.0  # ours: how often a letter looks again whether the session is back
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SESSION_SCENES: Final = frozenset({"channel"})  # protocol.md 6.9: refused without a live session
+DEDUPED_SCENES: Final = frozenset({"c2c", "group"})  # protocol.md 10.3: guild messages carry no msg_seq
+SESSION_WAIT_S: Final = 5.0  # ours: how often a letter looks again whether the session is back
+
+NO_SESSION: Final = "QQ takes messages for guild channels only while a session is live"
+UNSURE_REPLY: Final = (
+    "the reply left and no answer came while QQ could still have told a second copy; it is there at most once"
+)
+UNSURE_GUILD: Final = (
+    "the reply left and no answer came; guild messages have no number that tells a second copy, so it was not repeated"
+)
+UNSURE_PROACTIVE: Final = (
+    "a message without anchor left and no answer came; QQ cannot tell a second copy, so it was not repeated"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,42 +48,45 @@ class Allowed:
 def plan(letter: Letter, anchors: Sequence[Anchor], now: float, *, scene: str, allowed: Allowed) -> Plan:
     """Decide what to do with one letter at ``now`` (wall seconds).
 
-    ``anchors`` are the conversation's rows that may still be alive, newest first; for a frozen letter they include the
-    one it was sent with, where that still exists. Total: any state of the letter has an answer.
+    ``anchors`` are the conversation's rows that may still be alive; they include the letter's own and the one
+    it was sent with, where those still exist. Total: any state of the letter has an answer.
     """
-    window_s, budget = WINDOWS_S.get(scene, 0), BUDGETS.get(scene, 0)
-    is_open = any(a.row == letter.anchor_row and not a.spent and now < a.event_at + window_s for a in anchors)
-    if letter.seq is not None and is_open and (scene in DEDUPED_SCENES or not letter.frozen):
-        return Repeat()
+    latest = now - WINDOWS_S.get(scene, 0) + WINDOW_MARGIN_S  # what was written until then is too old
+    bound = any(a.row == letter.anchor_row and not a.spent and a.event_at > latest for a in anchors)
     if letter.frozen and letter.seq is not None:
-        return End(
-            LetterState.UNSURE,
-            "the reply left, no answer came before its window ended; it is at QQ at most once and was not repeated",
-        )
-    if letter.frozen and not allowed.repeat_unsure:
-        return End(
-            LetterState.UNSURE,
-            "a message without anchor left and no answer came; QQ cannot tell a second copy, so it was not repeated",
-        )
+        if bound and scene in DEDUPED_SCENES:
+            return Repeat()
+        return End(LetterState.UNSURE, UNSURE_REPLY if scene in DEDUPED_SCENES else UNSURE_GUILD)
+    if letter.frozen and not (allowed.repeat_unsure and allowed.proactive):
+        return End(LetterState.UNSURE, UNSURE_PROACTIVE)
     if scene in SESSION_SCENES and not allowed.session:
-        return Wait(now + SESSION_WAIT_S, "QQ takes messages for guild channels only while a session is live")
-    spent = late = False
-    for anchor in sorted(anchors, key=lambda a: (a.row != letter.event, -a.row)):
+        return Wait(now + SESSION_WAIT_S, NO_SESSION)
+    if letter.frozen:
+        return Proactive()
+    if letter.seq is not None and bound:
+        return Repeat()  # it was definitely not accepted with this number: the same one serves again
+    return _choose(letter, anchors, latest, scene, allowed)
+
+
+def _choose(letter: Letter, anchors: Sequence[Anchor], latest: float, scene: str, allowed: Allowed) -> Plan:
+    """Find the best anchor for a letter that is free to take any."""
+    budget = BUDGETS.get(scene, 0)
+    reserved = used = False
+    for anchor in sorted(anchors, key=lambda a: (a.row != letter.event, -a.event_at, -a.row)):
         limit = budget - 1 if anchor.open and anchor.row != letter.event else budget
-        if now >= anchor.event_at + window_s - WINDOW_MARGIN_S:
-            late = True
-        elif anchor.spent or anchor.uses >= limit:
-            spent = True
-        else:
+        if anchor.event_at <= latest:
+            continue
+        if anchor.uses < limit and not anchor.spent:
             return Use(anchor, limit)
+        used = True
+        reserved = reserved or (anchor.uses < budget and not anchor.spent)
     if allowed.proactive:
         return Proactive()
-    if spent:
-        return Hold(
-            f"all {budget} replies of the conversation's last message are used; held until the next one"
-        )
-    if late or letter.event is not None:
-        return Hold(f"the reply window of {window_s // 60} min has passed; held until the next message")
-    return Hold(
-        "nobody has written here lately and proactive messages are not allowed; held until the next message"
-    )
+    if reserved:
+        return Hold("the last reply is kept for the turn that still runs; held until the next message")
+    if used:
+        return Hold("no reply is left on the conversation's messages; held until the next one")
+    if anchors or letter.event is not None:
+        minutes = WINDOWS_S.get(scene, 0) // 60
+        return Hold(f"the reply window of {minutes} min has passed; held until the next message")
+    return Hold("nobody has written here lately and proactive messages are not allowed; held until the next message")

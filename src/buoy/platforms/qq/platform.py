@@ -16,7 +16,8 @@ from buoy.platforms.qq.connection import Connection, OpenSocket
 from buoy.platforms.qq.delivery import Delivery
 from buoy.platforms.qq.locate import Hosts, Locator
 from buoy.platforms.qq.planner import Allowed, plan
-from buoy.protocol.limits import WINDOWS_S
+from buoy.protocol.limits import TEXT_LIMIT, WINDOWS_S
+from buoy.protocol.text import units
 from buoy.transport.http import Http
 from buoy.transport.token import TokenSource
 from buoy.transport.websocket import Socket
@@ -54,28 +55,26 @@ class QQ:
         environ: Mapping[str, str],
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        http: Http | None = None,
         open_socket: OpenSocket | None = None,
     ) -> None:
         self.bot = account.app_id
         self._account = account
         self._wall = wall
-        self._http = Http(environ=environ)
-        self._token = TokenSource(
-            self._http, account.app_id, account.secret, account.token_urls, clock=monotonic
-        )
+        self._http = http or Http(environ=environ)
+        self._token = TokenSource(self._http, account.app_id, account.secret, account.token_urls, clock=monotonic)
         self._hosts = Hosts(account.api_bases)
         self._locator = Locator(self._http, self._token, self._hosts, monotonic=monotonic, wall=wall)
         self._delivery = Delivery(self._http, self._token, self._hosts)
         self._open_socket = open_socket or partial(_open, environ)
         self._refused: dict[str, float] = {}
-        self._monotonic = monotonic
         self.connection: Connection | None = None
 
     # --- inbound ------------------------------------------------------------------------------------------------
 
     def services(self, intake: Intake) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """The connection, kept for ever."""
-        self.connection = Connection(
+        connection = self.connection = Connection(
             self.bot,
             intake,
             self._locator,
@@ -84,7 +83,7 @@ class QQ:
             intents=self._account.intents,
             shard=self._account.shard,
         )
-        return {f"shard{self._account.shard[0]}": self.connection.run}
+        return {f"shard{self._account.shard[0]}": connection.run}
 
     def read(self, event: Event) -> Message | None:
         """A stored row as the agent sees it."""
@@ -96,15 +95,14 @@ class QQ:
     def compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
         """Letters for a turn, within sizes and, where possible, the reply budget."""
         quoted = translate.reference(event) if any(reply.quote for reply in replies) else None
-        return compose.compose(_scene(event.lane), replies, used=event.uses, reference=quoted)
+        return compose.compose(translate.place(event.lane).scene, replies, used=event.uses, reference=quoted)
 
     def body(self, reply: Reply) -> bytes:
         """One letter that answers nothing."""
         pieces = compose.compose("c2c", [reply])
         if len(pieces) != 1:
-            raise ConfigError(
-                f"the text has {len(reply.text)} characters; one QQ message takes 4000, send it in parts"
-            )
+            size = f"the text has {units(reply.text)} characters; one QQ message takes {TEXT_LIMIT}"
+            raise ConfigError(f"{size}, send it in parts" if pieces else "the text is blank; QQ takes no empty message")
         return pieces[0]
 
     def text_of(self, body: bytes) -> str:
@@ -128,11 +126,10 @@ class QQ:
 
     def plan(self, letter: Letter, anchors: Sequence[Anchor], now: float) -> Plan:
         """See :mod:`buoy.platforms.qq.planner`."""
-        scene = _scene(letter.lane)
+        scene = translate.place(letter.lane).scene
         believed = self._refused.get(letter.lane)
         allowed = Allowed(
-            proactive=scene in self._account.proactive
-            and (believed is None or now - believed > REFUSAL_LIFE_S),
+            proactive=scene in self._account.proactive and (believed is None or now - believed > REFUSAL_LIFE_S),
             repeat_unsure=self._account.repeat_unsure,
             session=self.connection is None or self.connection.state.connected,
         )
@@ -140,7 +137,7 @@ class QQ:
 
     def alive_since(self, lane: str, now: float) -> float:
         """Older events cannot be replied to any more."""
-        return now - WINDOWS_S.get(_scene(lane), 0)
+        return now - WINDOWS_S.get(translate.place(lane).scene, 0)
 
     async def deliver(self, letter: Letter) -> Outcome:
         """One POST; see :meth:`Delivery.deliver`."""
@@ -167,30 +164,9 @@ class QQ:
             "token_failure": None if failure is None else f"{failure.reason}; {failure.remedy}",
             "connected": False,
         }
-        connection = self.connection
-        if connection is None:
-            return told | {"phase": "not started"}
-        state, now = connection.state, self._monotonic()
-        return told | {
-            "shard": list(self._account.shard),
-            "phase": state.phase.value,
-            "connected": state.connected,
-            "since": connection.last_change_at,
-            "attempt": state.attempt,
-            "connects": connection.attempts,
-            "cause": state.cause,
-            "code": state.code,
-            "reason": state.reason,
-            "next_try_s": None
-            if state.deadline is None or state.connected
-            else round(state.deadline - now, 1),
-            "session": None if state.session is None else state.session.id[:8],
-            "seen": None if state.session is None else state.session.seen,
-            "stored": None if state.session is None else state.session.stored,
-            "last_frame_s": None if state.last_frame_at is None else round(now - state.last_frame_at, 1),
-            "last_ack_s": None if state.last_ack_at is None else round(now - state.last_ack_at, 1),
-            "clock_skew_s": round(self._locator.skew.seconds, 1),
-        }
+        told["clock_skew_s"] = round(self._locator.skew.seconds, 1)
+        told["shard"] = list(self._account.shard)
+        return told | (self.connection.health() if self.connection is not None else {"phase": "not started"})
 
     async def close(self) -> None:
         """End the session's connection. REST stays usable for what is still under way."""
@@ -201,10 +177,6 @@ class QQ:
         """Let go of the REST connections."""
         await self._token.close()
         await self._http.close()
-
-
-def _scene(lane: str) -> str:
-    return lane.split(":", 2)[1]
 
 
 async def _open(environ: Mapping[str, str], url: str, timeout_s: float) -> Socket:

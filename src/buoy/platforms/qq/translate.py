@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from buoy.chat import Message
 from buoy.letters import Arrival, Event
 from buoy.protocol import events, wire
 
-LANE = "qq"
-RAW = "?"  # the type of a row that holds a frame nobody could read
+LANE: Final = "qq"
+RAW: Final = "?"  # the type of a row that holds a frame nobody could read
+GUILD_SCENES: Final = frozenset({"channel", "dm"})
+
+
+class Place(NamedTuple):
+    """One conversation, taken apart. ``id`` is opaque and may hold any character."""
+
+    scene: str
+    id: str
+
+
+def place(lane: str) -> Place:
+    """Take the name of a conversation apart.
+
+    Raises:
+        ValueError: it is none.
+    """
+    _, scene, ident = lane.split(":", 2)
+    return Place(scene, ident)
 
 
 def arrival(
@@ -19,37 +39,41 @@ def arrival(
     bot: str,
     shard: int,
     session: str,
+    seq: int | None,
     now: float,
     skew_s: float,
 ) -> Arrival:
     """Build the row of one frame. Total: what cannot be understood is stored raw, with the reason and no turn.
 
-    A window runs from the platform's time, moved to this machine's clock by ``skew_s``, never later than the receipt.
+    ``seq`` is the sequence that counts for ``session``; None where the frame moves no cursor. A window runs
+    from the platform's time, moved to this machine's clock by ``skew_s``, never later than the receipt.
     """
+    nameless = f"raw/{now:.6f}/{_digest(raw)}"
     if isinstance(frame, wire.Unreadable):
-        digest = hashlib.blake2b(raw, digest_size=12).hexdigest()
         return Arrival(
-            bot, shard, session, None, RAW, f"unreadable/{session}/{now:.6f}/{digest}", raw, None, turn=False,
-            anchor=None, event_at=now, received_at=now, reason=frame.why,
+            bot, shard, session, None, RAW, nameless, raw, None, turn=False, anchor=None, event_at=now,
+            received_at=now, reason=frame.why,
         )  # fmt: skip
     known = events.classify(frame)
-    key = known.key or f"{session}/{frame.s}"
+    key = known.key or (f"{session}/{seq}" if session and seq is not None else nameless)
     lane = f"{LANE}:{known.scene}:{known.conversation}" if known.scene and known.conversation else None
     told = known.timestamp
     return Arrival(
-        bot, shard, session, frame.s, known.type, key, raw, lane, turn=known.wants_turn and lane is not None,
+        bot, shard, session, seq, known.type, key, raw, lane, turn=known.wants_turn and lane is not None,
         anchor=known.anchor, event_at=now if told is None else min(now, told + skew_s), received_at=now,
         bypass=known.is_stop, reason=known.why_no_turn,
     )  # fmt: skip
 
 
 def stripped(row: Arrival, why: str) -> Arrival:
-    """The same frame without what we made of it, for when that cannot be stored; it gets no turn."""
-    digest = hashlib.blake2b(row.frame, digest_size=12).hexdigest()
-    return Arrival(
-        row.bot, row.shard, row.session, row.seq, RAW, f"unreadable/{row.session}/{row.received_at:.6f}/{digest}",
-        row.frame, None, turn=False, anchor=None, event_at=row.received_at, received_at=row.received_at,
-        after=row.after, reason=f"not understood: {why}"[:300],
+    """The same frame without what we made of it, for when that cannot be stored; it gets no turn.
+
+    Where its sequence is known, a second copy of it, from a replay, has the same key.
+    """
+    name = f"{row.session}/{row.seq}" if row.seq is not None else f"{row.received_at:.6f}/{_digest(row.frame)}"
+    return replace(
+        row, type=RAW, key=f"raw/{name}", lane=None, turn=False, anchor=None, event_at=row.received_at, bypass=False,
+        reason=f"not understood: {why}"[:300],
     )  # fmt: skip
 
 
@@ -61,7 +85,7 @@ def message(event: Event, *, conversation: str) -> Message | None:
     """
     frame = wire.decode(event.frame)
     if isinstance(frame, wire.Unreadable):
-        raise ValueError(f"the stored frame is unreadable: {frame.why}")  # noqa: TRY004  the data is wrong, not a type
+        raise ValueError(f"the stored frame is unreadable: {frame.why}")  # noqa: TRY004  the data is wrong
     told = events.parse_message(event.type, frame.d)
     if told is None:
         return None
@@ -80,9 +104,13 @@ def message(event: Event, *, conversation: str) -> Message | None:
 
 
 def reference(event: Event) -> str | None:
-    """What a reply quotes to refer to this message (protocol.md 10.1), if QQ gave it."""
+    """What a reply quotes to refer to this message, if QQ gave it: a handle, in guilds the message's id (10.1)."""
     frame = wire.decode(event.frame)
-    if isinstance(frame, wire.Unreadable):
+    told = None if isinstance(frame, wire.Unreadable) else events.parse_message(event.type, frame.d)
+    if told is None:
         return None
-    told = events.parse_message(event.type, frame.d)
-    return (told.msg_idx or None) if told is not None else None
+    return (told.id if told.scene in GUILD_SCENES else told.msg_idx) or None
+
+
+def _digest(raw: bytes) -> str:
+    return hashlib.blake2b(raw, digest_size=12).hexdigest()

@@ -1,0 +1,45 @@
+"""What an operator reads about a session: its state in words. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from buoy.protocol import session as m
+from buoy.protocol import wire
+
+
+def remedy(state: m.State) -> str | None:
+    """What a person has to do about it; None where it passes by itself."""
+    found = m.REMEDIES.get(state.cause) if state.cause is not None else None
+    return None if found is None else f"{found[0]}: {found[1]}"
+
+
+def told(state: m.State, now: float, next_try_at: float | None) -> dict[str, Any]:
+    """Plain data for status. ``now`` and ``next_try_at`` are the machine's seconds; ages end in ``_s``."""
+    session = state.session
+    waits = next_try_at is not None and state.phase in {m.Phase.WAITING, m.Phase.BLOCKED}
+    return {
+        "phase": state.phase.value,
+        "connected": state.connected,
+        "attempt": state.attempt,
+        "cause": state.cause,
+        "code": state.code,
+        "reason": state.reason,
+        "remedy": remedy(state),
+        "next_try_s": _until(now, next_try_at) if waits else None,
+        "intents_refused": [flag.name for flag in wire.Intent if flag & state.dropped],
+        "identifies_left": state.left,
+        "session": None if session is None else session.id[:8],
+        "seen": None if session is None else session.seen,
+        "stored": None if session is None else session.stored,
+        "last_frame_s": _since(now, state.last_frame_at),
+        "last_ack_s": _since(now, state.last_ack_at),
+    }
+
+
+def _since(now: float, at: float | None) -> float | None:
+    return None if at is None else round(now - at, 1)
+
+
+def _until(now: float, at: float | None) -> float | None:
+    return None if at is None else max(0.0, round(at - now, 1))

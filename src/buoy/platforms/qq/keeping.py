@@ -1,0 +1,149 @@
+"""Stores what one shard receives, in its order, and tells the session machine what became of each frame."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from buoy.errors import StoreError
+from buoy.platforms.qq import translate
+from buoy.protocol import session as m
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from buoy.letters import Arrival, Intake
+    from buoy.platforms.qq.locate import Skew
+    from buoy.protocol import wire
+
+MAX_UNSTORED: Final = 1000  # fault row 21: frames that may wait for a slow disk; then reading pauses
+
+log = structlog.get_logger("buoy.qq")
+
+
+class Keeper:
+    """Hands frames to the store. ``report`` takes :class:`Stored` and :class:`StoreFailed`.
+
+    Each frame names the sequence before it, so that the store refuses what follows a hole: the cursor never
+    passes over a frame that is not stored.
+    """
+
+    def __init__(
+        self,
+        bot: str,
+        shard: int,
+        intake: Intake,
+        skew: Skew,
+        *,
+        wall: Callable[[], float],
+        report: Callable[[m.Event], None],
+    ) -> None:
+        self.unstored = 0
+        """Frames handed over and not committed yet."""
+        self._bot = bot
+        self._shard = shard
+        self._intake = intake
+        self._skew = skew
+        self._wall = wall
+        self._report = report
+        self._opened: str | None = None
+        self._after = 0
+        self._mending = 0
+        self._gap: m.RecordGap | None = None
+        self._room = asyncio.Event()
+
+    def knows(self, session: str | None) -> None:
+        """Say which session the stored cursor belongs to."""
+        self._opened = session
+
+    def resumes(self, stored: int) -> None:
+        """Say after which sequence the frames of the next connection begin."""
+        self._after = stored
+
+    @property
+    def is_full(self) -> bool:
+        """Too many frames wait for the disk."""
+        return self.unstored >= MAX_UNSTORED
+
+    async def room(self) -> None:
+        """Wait while too many frames wait for the disk."""
+        if self.is_full:
+            self._room.clear()
+            await self._room.wait()
+
+    def keep(
+        self,
+        frame: wire.Frame | wire.Unreadable,
+        raw: bytes,
+        *,
+        session: str | None,
+        seq: int | None,
+        generation: int,
+    ) -> None:
+        """Store one frame. ``session`` is the one whose cursor ``seq`` moves; None: it moves no cursor."""
+        row = translate.arrival(
+            frame,
+            raw,
+            bot=self._bot,
+            shard=self._shard,
+            session=session or "",
+            seq=None if session is None else seq,
+            now=self._wall(),
+            skew_s=self._skew.seconds,
+        )
+        opens = row.seq is not None and session != self._opened
+        if row.seq is not None:
+            row.after = 0 if opens else self._after
+            self._after = row.seq if opens else max(self._after, row.seq)
+            self._opened = session
+        if self._gap is not None:
+            self.record(self._gap)
+        self._put(row, generation, opens=opens)
+
+    def record(self, gap: m.RecordGap) -> None:
+        """Record a gap; where the disk refuses, again with the next frame."""
+        self._gap = None
+        job = self._intake.record_gap(
+            self._bot, self._shard, session=gap.session_id, stored=gap.stored, cause=gap.cause.value
+        )
+        job.add_done_callback(partial(self._recorded, gap))
+
+    def _recorded(self, gap: m.RecordGap, job: asyncio.Future[Any]) -> None:
+        if job.cancelled() or job.exception() is not None:
+            self._gap = gap
+
+    def _put(self, row: Arrival, generation: int, *, opens: bool, is_mended: bool = False) -> None:
+        self.unstored += 1
+        job = self._intake.put(row, opens_session=opens)
+        job.add_done_callback(partial(self._ended, row, generation, opens, is_mended))
+
+    def _ended(
+        self,
+        row: Arrival,
+        generation: int,
+        opens: bool,  # noqa: FBT001
+        is_mended: bool,  # noqa: FBT001
+        job: asyncio.Future[Any],
+    ) -> None:
+        """Report what became of a frame; what we made of it may be at fault, then the raw frame is stored."""
+        self.unstored -= 1
+        self._mending -= is_mended
+        if self.unstored < MAX_UNSTORED // 2:
+            self._room.set()
+        error = StoreError("the store closed") if job.cancelled() else job.exception()
+        if error is None:
+            if row.seq is not None:
+                self._report(m.Stored(row.session, row.seq))
+        elif not isinstance(error, StoreError) and row.type != translate.RAW:
+            log.error("frame stored raw", bot=self._bot, type=row.type, error=str(error))
+            self._mending += 1
+            self._put(translate.stripped(row, str(error)), generation, opens=opens, is_mended=True)
+        elif self._mending and row.seq is not None and not is_mended:
+            self._put(row, generation, opens=opens)  # refused for want of the one that is put again before it
+        else:
+            if opens:
+                self._opened = None
+            self._report(m.StoreFailed(generation, str(error)))

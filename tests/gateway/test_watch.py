@@ -1,0 +1,143 @@
+"""The watch in real processes: signals, deadlines, stuck loops, and a process that was only asleep."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from buoy.errors import EXIT_LOOP, EXIT_OK
+from buoy.gateway.watch import Watch
+
+SRC = Path(__file__).parents[2] / "src"
+
+CHILD = """
+import asyncio, signal, sys, time
+from buoy.gateway.watch import Watch
+
+def stuck_here():
+    time.sleep(30)
+
+async def main():
+    ended = asyncio.Event()
+    words = lambda why: print("last words", flush=True)
+    watch = Watch(ended.set, deadline_s={deadline_s}, stuck_s={stuck_s}, last_words=words)
+    watch.start()
+    print("up", flush=True)
+    {body}
+    await ended.wait()
+    print("ended", flush=True)
+    watch.stop()
+
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def child(body: str = "pass", *, deadline_s: float = 0.8, stuck_s: float = 30.0) -> Iterator[subprocess.Popen[str]]:
+    """A process under watch that says "up" and then does ``body``."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CHILD.format(deadline_s=deadline_s, stuck_s=stuck_s, body=body)],
+        env={**os.environ, "PYTHONPATH": str(SRC)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Wait for it: exit code, output, errors."""
+    out, errors = process.communicate(timeout=10)
+    return process.returncode, out, errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_reaches_the_loop_at_once(number: signal.Signals) -> None:
+    with child(deadline_s=5.0) as process:
+        began = time.monotonic()
+        process.send_signal(number)
+        code, out, _ = end(process)
+        assert (code, out) == (EXIT_OK, "ended\n")
+        assert time.monotonic() - began < 1.5
+
+
+@pytest.mark.parametrize("body", ["stuck_here()", "ended = asyncio.Event()"])
+def test_sigterm_ends_a_process_within_the_deadline_whatever_its_loop_does(body: str) -> None:
+    """The first blocks the loop; the second has a loop that turns and an orderly end that never comes."""
+    with child(body) as process:
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        code, out, errors = end(process)
+        assert time.monotonic() - began < 0.8 + 0.3
+        assert (code, out) == (EXIT_OK, "last words\n")
+        assert "not everything had ended after 0.8 s" in errors
+
+
+def test_a_stuck_loop_prints_where_it_stands_and_ends_the_process() -> None:
+    with child("stuck_here()", stuck_s=0.6) as process:
+        code, out, errors = end(process)
+        assert (code, out) == (EXIT_LOOP, "last words\n")
+        assert "stuck for 0.6 s" in errors
+        assert "in stuck_here" in errors
+
+
+def test_a_process_that_was_stopped_is_not_called_stuck() -> None:
+    with child(stuck_s=0.9) as process:
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1.4)
+        process.send_signal(signal.SIGCONT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=0.7)  # the watch looks twice meanwhile
+        process.send_signal(signal.SIGTERM)
+        code, out, errors = end(process)
+        assert (code, out, errors) == (EXIT_OK, "ended\n", "")
+
+
+def test_another_signal_ends_nothing() -> None:
+    body = "signal.signal(signal.SIGUSR1, lambda *_: print('heard', flush=True))\n    print('ready', flush=True)"
+    with child(body) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGUSR1)
+        assert process.stdout.readline() == "heard\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1.0)
+        process.send_signal(signal.SIGTERM)
+        assert end(process)[:2] == (EXIT_OK, "ended\n")
+
+
+def test_it_gives_the_signals_back_and_counts_the_deadline_down() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    threads = threading.active_count()
+
+    async def main() -> None:
+        inside = signal.getsignal(signal.SIGINT)
+        watch = Watch(lambda: None, deadline_s=5.0)
+        watch.start()
+        assert watch.remaining_s == 5.0
+        watch.begin_shutdown()
+        assert 4.0 < watch.remaining_s <= 4.8
+        watch.begin_shutdown()  # a second signal wins no time
+        watch.stop()
+        assert signal.getsignal(signal.SIGINT) is inside
+
+    asyncio.run(main())
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+    assert threading.active_count() == threads
