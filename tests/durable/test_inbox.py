@@ -225,8 +225,7 @@ def test_each_query_of_the_running_process_has_its_index(db: sqlite3.Connection,
     values = (1,) * (1 if "?1" in sql else sql.count("?"))
     plan = db.execute("EXPLAIN QUERY PLAN " + sql, values).fetchall()
     assert any(index in step[3] for step in plan), plan
-    is_bounded = any("subquery" in step[3] for step in plan)  # sorts the few rows that the inner LIMIT let through
-    assert is_bounded or not any("TEMP B-TREE" in step[3] for step in plan), plan
+    assert not any("TEMP B-TREE" in step[3] for step in plan), plan
 
 
 # --- anchors ---

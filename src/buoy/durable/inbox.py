@@ -18,6 +18,7 @@ alone.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from buoy.durable import meta
@@ -176,7 +177,7 @@ def finish_replied(db: sqlite3.Connection, row: int, uses: int, now: float) -> b
     False: it does not run any more, or its anchor was spent or used meanwhile; nothing changed.
     """
     changed = db.execute(
-        "UPDATE inbox SET state = 'done', ended_at = ?1, uses = ?2 + 1 "
+        "UPDATE inbox SET state = 'done', reason = '', ended_at = ?1, uses = ?2 + 1 "
         "WHERE id = ?3 AND state = 'running' AND uses = ?2 AND spent = 0",
         (now, uses, row),
     )
@@ -266,11 +267,7 @@ def urgent(db: sqlite3.Connection) -> list[Event]:
 _ANCHOR = "SELECT id, anchor, event_at, uses, state IN ('waiting', 'running'), spent FROM inbox "
 
 
-_ANCHORS = (
-    "SELECT id, anchor, event_at, uses, state IN ('waiting', 'running'), spent FROM "
-    "(SELECT * FROM inbox WHERE bot = ? AND lane = ? AND lane IS NOT NULL ORDER BY id DESC LIMIT ?) "
-    "WHERE anchor IS NOT NULL AND event_at >= ? ORDER BY id DESC LIMIT ?"
-)
+_ANCHORS = _ANCHOR + "WHERE bot = ? AND lane = ? AND lane IS NOT NULL ORDER BY id DESC"
 
 
 def anchors(db: sqlite3.Connection, bot: str, lane: str, since: float, limit: int = 10) -> list[Anchor]:
@@ -278,7 +275,15 @@ def anchors(db: sqlite3.Connection, bot: str, lane: str, since: float, limit: in
 
     Only the newest rows of the lane are looked at, however many it has; :func:`anchor_of` reads a certain one.
     """
-    return [_anchor(row) for row in db.execute(_ANCHORS, (bot, lane, LOOK_BACK, since, limit))]
+    found: list[Anchor] = []
+    rows = db.execute(_ANCHORS, (bot, lane))
+    for row in islice(rows, LOOK_BACK):
+        if row[1] is not None and row[2] >= since:
+            found.append(_anchor(row))
+            if len(found) == limit:
+                break
+    rows.close()  # or the reader would hold on to this state of the database
+    return found
 
 
 def anchor_of(db: sqlite3.Connection, row: int) -> Anchor | None:

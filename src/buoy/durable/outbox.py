@@ -227,10 +227,10 @@ def reword(db: sqlite3.Connection, row: int, body: bytes, reason: str, now: floa
 
 
 def hold(db: sqlite3.Connection, row: int, reason: str, now: float) -> bool:
-    """Keep a letter until the next contact of its lane: a queued one without anchor, or one just refused."""
+    """Keep a letter until the next contact of its lane: a queued one, or one that was just definitely refused."""
     changed = db.execute(
         "UPDATE outbox SET state = 'held', reason = ?, anchor_row = NULL, anchor = NULL, seq = NULL "
-        "WHERE id = ? AND (state = 'claimed' OR (state = 'queued' AND anchor IS NULL))",
+        "WHERE id = ? AND state IN ('claimed', 'queued')",
         (reason, row),
     )
     if changed.rowcount == 0:

@@ -45,7 +45,8 @@ def send(config: Config, environ: Mapping[str, str], target: str, text: str, *, 
 
 
 def _say(told: dict[str, Any]) -> int:
-    state = UNDER_WAY.get(state := str(told["state"]), state)
+    state = str(told["state"])
+    state = UNDER_WAY.get(state, state)
     reason = f": {told['reason']}" if told.get("reason") else ""
     print(f"{state} (letter {told['id']}){reason}", file=sys.stdout if state == "sent" else sys.stderr)
     return CODES.get(state, EXIT_QUEUED)

@@ -165,7 +165,6 @@ class App:
         closing = [asyncio.ensure_future(platform.close()) for platform in self.platforms.values()]
         while (self.worker.active or self.sender.active) and clock() - started < deadline_s * FINISH_SHARE:
             await asyncio.sleep(DRAIN_POLL_S)
-        self.worker.cancel()
         await self.supervisor.stop(timeout_s=deadline_s * CANCEL_SHARE)
         self.worker.give_back()
         await _ended(closing, deadline_s * CANCEL_SHARE)

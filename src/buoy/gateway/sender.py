@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from buoy.chat import Reply, Target
-from buoy.durable import backoff, outbox
-from buoy.durable.inbox import anchors as anchors_of
+from buoy.durable import backoff, inbox, outbox
 from buoy.durable.lanes import Key, Lanes
 from buoy.durable.store import Store
 from buoy.errors import NotStoredError, StoreError, StoreLostError
@@ -34,6 +33,7 @@ from buoy.letters import (
     Hold,
     Letter,
     LetterState,
+    Plan,
     Proactive,
     Repeat,
     Sent,
@@ -111,6 +111,22 @@ class Batch:
         if self._use is not None and letters[0].state is LetterState.QUEUED:
             letters[0] = self._sender.bind(db, letters[0], self._use, now) or letters[0]
         return letters
+
+    def write_with_end(self, db: sqlite3.Connection, now: float) -> list[Letter] | None:
+        """End the turn, queue its letters and claim the first one, with one statement each: the usual case.
+
+        None: it is not the usual case, and nothing changed.
+        """
+        use, event = self._use, self._event
+        if use is None or use.anchor.row != event.id or not inbox.finish_replied(db, event.id, event.uses, now):
+            return None
+        first = self._sender.put_claimed(db, self._draft(1, self._bodies[0], now), use, event.uses + 1, now)
+        n = 1
+        if not first.fresh:
+            n = len(outbox.of_event(db, event.id)) + 1
+            first = self._sender.put_claimed(db, self._draft(n, self._bodies[0], now), use, event.uses + 1, now)
+        rest = enumerate(self._bodies[1:], n + 1)
+        return [first.letter, *(outbox.put(db, self._draft(at, body, now)).letter for at, body in rest)]
 
     def _draft(self, n: int, body: bytes, now: float) -> Letter:
         key = f"{self._event.key}/{n}"
@@ -194,7 +210,11 @@ class Sender:
             return None
         own = Anchor(event.id, event.anchor, event.event_at, event.uses, open=True)
         draft = Letter(0, "", event.bot, event.lane, body, LetterState.QUEUED, now, event=event.id)
-        plan = self._platforms[event.bot].plan(draft, [own], now)
+        try:
+            plan = self._platforms[event.bot].plan(draft, [own], now)
+        except Exception:
+            log.exception("letter not planned", turn=event.id)  # not the agent's fault: the letter is queued
+            return None
         return plan if isinstance(plan, Use) else None
 
     def accept(self, lane: Key, letters: Sequence[Letter], *, is_mine: bool) -> None:
@@ -352,6 +372,10 @@ class Sender:
         """Time for pauses; wall time is for what outlives the process."""
         return asyncio.get_running_loop().time()
 
+    def put_claimed(self, db: sqlite3.Connection, letter: Letter, use: Use, seq: int, now: float) -> outbox.Put:
+        """Store a letter together with its first attempt, inside a transaction."""
+        return outbox.put_claimed(db, letter, use.anchor.row, use.anchor.id, seq, self._store.boot, now)
+
     def bind(self, db: sqlite3.Connection, letter: Letter, use: Use, now: float) -> Letter | None:
         """Bind a letter to an anchor inside a transaction; None when the anchor has no reply left."""
         seq = outbox.attempt(db, letter.id, use.anchor.row, use.anchor.id, use.limit, self._store.boot, now)
@@ -408,9 +432,8 @@ class Sender:
                     f"not deliverable for {self._holding.days:g} days: {letter.reason}",
                 )
                 return None
-            plan = self._platforms[letter.bot].plan(letter, self._anchors(letter, now), now)
-            match plan:
-                case Use():
+            match self._plan(letter, now):
+                case Use() as plan:
                     bound = await self._store.write(self.bind, letter, plan, now)
                     if bound is not None:
                         return bound
@@ -437,9 +460,19 @@ class Sender:
         self._postpone(lane, letter, STORE_RETRY_S)
         return None
 
-    def _anchors(self, letter: Letter, now: float) -> list[Anchor]:
-        since = self._platforms[letter.bot].alive_since(letter.lane, now)
-        return self._store.read(anchors_of, letter.bot, letter.lane, since)
+    def _plan(self, letter: Letter, now: float) -> Plan:
+        """Ask the platform; with the letter's own anchor alone, which is what it uses first, and then with all."""
+        platform = self._platforms[letter.bot]
+        row = letter.event if letter.anchor_row is None else letter.anchor_row
+        own = None if row is None else self._store.read(inbox.anchor_of, row)
+        if own is not None:
+            plan = platform.plan(letter, [own], now)
+            if isinstance(plan, Use | Repeat):
+                return plan
+        anchors = self._store.read(inbox.anchors, letter.bot, letter.lane, platform.alive_since(letter.lane, now))
+        if own is not None and all(anchor.row != own.row for anchor in anchors):
+            anchors.append(own)
+        return platform.plan(letter, anchors, now)
 
     async def _attempt(self, lane: Key, letter: Letter, *, in_doubt: bool = False) -> None:
         """Deliver a letter whose attempt is committed, and act on the outcome.

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from buoy.errors import EXIT_LOOP, EXIT_OK
@@ -26,7 +27,10 @@ RESERVE_S = 0.2  # of the deadline, to print and go
 
 
 class Watch:
-    """Start it from the main thread, inside the running loop; stop it before the loop closes."""
+    """Start it from the main thread, inside the running loop.
+
+    Stop it after the loop was closed: closing waits for every task that does not listen to its cancellation.
+    """
 
     def __init__(
         self,
@@ -99,7 +103,8 @@ class Watch:
             previous = now
             if readable and not SIGNALS.isdisjoint(self._read.recv(64)):
                 self.begin_shutdown()
-                self._loop.call_soon_threadsafe(self._on_signal)
+                with suppress(RuntimeError):  # the loop is closed already; the deadline holds all the same
+                    self._loop.call_soon_threadsafe(self._on_signal)
             if self._ends_at is not None:
                 if now >= self._ends_at:
                     self._leave(

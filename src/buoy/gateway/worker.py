@@ -355,7 +355,7 @@ class Worker:
         await self._commit(inbox.bury, event.id, reason, self._wall())
 
     def give_back(self) -> None:
-        """An orderly stop, after `cancel`: whatever was claimed and did not end waits again, uncharged.
+        """An orderly stop, after all jobs were cancelled: whatever was claimed and did not end waits again, uncharged.
 
         One job behind all claims of this process, so that those whose commit was under way are freed as well. Where
         it fails, the runs count as unclean.
@@ -397,18 +397,14 @@ class Worker:
         if self._alarm is not None:
             self._alarm.cancel()
 
-    def cancel(self) -> None:
-        """Interrupt what runs; `give_back` follows."""
-        for running in self._running.values():
-            if running.task is not None:
-                running.task.cancel()
-
     def _load(self, lane: Key, after: int, limit: int) -> list[Event]:
         return self._store.read(inbox.page, lane[0], lane[1], after, limit)
 
 
 def _end_turn(db: sqlite3.Connection, batch: Batch, end: tuple[int, str] | None, now: float) -> list[Any]:
     """The transaction at the heart of Buoy: "turn done" and its letters, or neither."""
+    if end is not None and not end[1] and (letters := batch.write_with_end(db, now)) is not None:
+        return letters
     if end is not None and not inbox.finish(db, end[0], now, end[1]):
         raise RuntimeError("the turn had ended already; its letters are not queued a second time")
     return batch.write(db, now)
