@@ -134,6 +134,48 @@ def test_an_attempt_is_committed_before_its_request_leaves() -> None:
     play(test, line=Watching())
 
 
+def test_reads_that_fail_for_a_while_only_cost_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(db: sqlite3.Connection, *args: Any) -> Any:
+        raise sqlite3.OperationalError("cannot read")
+
+    async def test(world: World) -> None:
+        world.line.is_up = False
+        for n in range(150):  # more than the lane keeps in memory
+            world.put(f"k{n}")
+        await asyncio.sleep(10)
+        with monkeypatch.context() as patch:
+            patch.setattr(outbox, "page", broken)
+            world.line.is_up = True
+            await asyncio.sleep(20)
+            assert 10 < len(world.line.shown) < 150
+        await asyncio.sleep(2)
+        assert world.line.texts() == [f"k{n}" for n in range(150)]
+        assert world.app.supervisor.job_failures == 0
+
+    play(test)
+
+
+def test_a_letter_committed_after_the_stop_is_left_to_the_next_process() -> None:
+    async def main() -> None:
+        line, store = Line(), Store.open_memory(now=wall())
+
+        async def answer(message: Message) -> str:
+            asyncio.get_running_loop().call_soon(world.app.sender.stop)  # before the commit that ends the turn
+            return message.text
+
+        async with gateway(line, answer, store=store) as world:
+            await world.put("k")
+            await asyncio.sleep(1)
+            assert world.states() == {"k/1": "claimed"}
+            assert (line.requests, world.app.sender.active) == ([], 0)
+            following = crash(store)
+        async with gateway(line, store=following) as world:
+            await world.settle()
+            assert [(r.text, r.seq) for r in line.requests] == [("k", 1)]
+
+    clock.run(main())
+
+
 # --- outages ---
 
 
@@ -150,6 +192,8 @@ def test_an_outage_pauses_the_bot_and_one_probe_goes_ahead() -> None:
         world.line.is_up = True
         await asyncio.sleep(5)
         assert len(world.line.shown) == 50
+        last = {request.lane: request.at for request in world.line.requests}
+        assert max(last.values()) - min(last.values()) < 0.1, "all are free as soon as the probe is through"
 
     play(test)
 
@@ -381,6 +425,20 @@ def test_content_that_is_refused_as_too_long_goes_in_pieces() -> None:
     play(test)
 
 
+def test_content_is_worded_anew_once_a_letter_whatever_else_could_be_tried() -> None:
+    too_long = Failed(Cause.CONTENT, "too long", 1, 400)
+
+    async def test(world: World) -> None:
+        world.line.say("onetwo", too_long)
+        world.line.say("one", too_long)
+        await world.put("k", "onetwo")
+        await world.settle()
+        assert [r.text for r in world.line.requests] == ["onetwo", "one", "two"]
+        assert world.line.texts() == ["two"]
+
+    play(test)
+
+
 @pytest.mark.parametrize("cause", [Cause.TARGET, Cause.BUG])
 def test_a_permanent_refusal_costs_exactly_one_request(cause: Cause) -> None:
     async def test(world: World) -> None:
@@ -420,13 +478,15 @@ def test_a_platform_that_raises_costs_its_letter_time_and_nobody_else_anything(
 
         def broken(*args: Any) -> Any:
             letter: Letter = args[0]
-            if letter.body == b"k" and len(raised) < 2:
+            if letter.body == b"k" and len(raised) < (3 if where == "plan" else 2):
                 raised.append(letter.id)
                 raise KeyError("a bug")
             return sound(*args)
 
         sound = getattr(world.line, where)
         monkeypatch.setattr(world.line, where, broken)
+        if where == "plan":  # a turn's first letter is planned once more, before it is queued
+            raised.append(0)
         await world.put("k")
         await world.put("behind")
         for lane in lanes_of(5):
@@ -436,6 +496,7 @@ def test_a_platform_that_raises_costs_its_letter_time_and_nobody_else_anything(
         await world.settle()
         assert world.line.texts(ANN) == ["k", "behind"]
         assert world.app.sender.active == 0
+        assert world.app.worker.counts["failed"] == 0, "no delivery runs an agent again"
 
     play(test)
 

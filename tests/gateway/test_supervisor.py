@@ -133,6 +133,22 @@ def test_stop_ends_services_and_jobs_at_once_and_nothing_awaits_itself() -> None
     clock.run(main())
 
 
+def test_a_loop_that_closes_ends_services_also_without_a_stop() -> None:
+    async def main() -> None:
+        supervisor = Supervisor()
+        supervisor.keep("it", lambda: asyncio.sleep(3600))
+        await asyncio.sleep(1)
+        tasks = [task for task in asyncio.all_tasks() if task.get_name() == "it"]
+        for task in tasks:
+            task.cancel()
+        await asyncio.sleep(60)
+        assert len(tasks) == 2
+        assert all(task.done() for task in tasks)
+        assert not [task for task in asyncio.all_tasks() if task.get_name() == "it"]
+
+    clock.run(main())
+
+
 def test_a_service_that_may_stay_ended_does() -> None:
     started = 0
 

@@ -36,9 +36,11 @@ async def main():
     {body}
     await ended.wait()
     print("ended", flush=True)
-    watch.stop()
+    return watch
 
-asyncio.run(main())
+watch = asyncio.run(main())
+watch.stop()
+print("over", flush=True)
 """
 
 
@@ -73,7 +75,7 @@ def test_a_signal_reaches_the_loop_at_once(number: signal.Signals) -> None:
         began = time.monotonic()
         process.send_signal(number)
         code, out, _ = end(process)
-        assert (code, out) == (EXIT_OK, "ended\n")
+        assert (code, out) == (EXIT_OK, "ended\nover\n")
         assert time.monotonic() - began < 1.5
 
 
@@ -89,6 +91,24 @@ def test_sigterm_ends_a_process_within_the_deadline_whatever_its_loop_does(body:
         assert "not everything had ended after 0.8 s" in errors
 
 
+DEAF = """async def deaf():
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                pass
+    task = asyncio.ensure_future(deaf())"""
+
+
+def test_a_task_that_hinders_the_loop_s_close_does_not_hinder_the_end() -> None:
+    with child(DEAF) as process:
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        code, out, _ = end(process)
+        assert time.monotonic() - began < 0.8 + 0.3
+        assert (code, out) == (EXIT_OK, "ended\nlast words\n")
+
+
 def test_a_stuck_loop_prints_where_it_stands_and_ends_the_process() -> None:
     with child("stuck_here()", stuck_s=0.6) as process:
         code, out, errors = end(process)
@@ -97,17 +117,24 @@ def test_a_stuck_loop_prints_where_it_stands_and_ends_the_process() -> None:
         assert "in stuck_here" in errors
 
 
+BUSY = """while not ended.is_set():
+        until = time.process_time() + 0.2
+        while time.process_time() < until:
+            pass
+        await asyncio.sleep(0)"""  # so that the watch looks before the loop has turned
+
+
 def test_a_process_that_was_stopped_is_not_called_stuck() -> None:
-    with child(stuck_s=0.9) as process:
+    with child(BUSY, stuck_s=1.2) as process:
         process.send_signal(signal.SIGSTOP)
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(timeout=1.4)
+            process.wait(timeout=1.7)
         process.send_signal(signal.SIGCONT)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=0.7)  # the watch looks twice meanwhile
         process.send_signal(signal.SIGTERM)
         code, out, errors = end(process)
-        assert (code, out, errors) == (EXIT_OK, "ended\n", "")
+        assert (code, out, errors) == (EXIT_OK, "ended\nover\n", "")
 
 
 def test_another_signal_ends_nothing() -> None:
@@ -120,7 +147,7 @@ def test_another_signal_ends_nothing() -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=1.0)
         process.send_signal(signal.SIGTERM)
-        assert end(process)[:2] == (EXIT_OK, "ended\n")
+        assert end(process)[:2] == (EXIT_OK, "ended\nover\n")
 
 
 def test_it_gives_the_signals_back_and_counts_the_deadline_down() -> None:

@@ -111,6 +111,7 @@ def test_a_claim_that_cannot_be_committed_runs_nothing_until_it_can() -> None:
         world.put("a")
         world.put("b")
         await asyncio.sleep(0.5)
+        disk.when = lambda: bool(world.line.shown)  # from the moment in which `b` would be claimed
         with disk.full():
             await asyncio.sleep(10)
             assert agent.texts() == ["a"]
@@ -431,8 +432,7 @@ def test_a_re_run_is_told_what_was_delivered_and_goes_on_behind_it(how: str) -> 
             else:
                 world.app.worker.stop()
                 world.app.sender.stop()
-                world.app.worker.cancel()
-                await asyncio.sleep(0.1)
+                await world.app.supervisor.stop(timeout_s=1)
                 world.app.worker.give_back()
                 await asyncio.sleep(0.1)
                 following = crash(store)
@@ -563,8 +563,7 @@ def test_an_orderly_stop_gives_the_run_back() -> None:
             await world.put("k")
             await asyncio.sleep(1)
             world.app.worker.stop()
-            world.app.worker.cancel()
-            await asyncio.sleep(0)
+            await world.app.supervisor.stop(timeout_s=1)
             world.app.worker.give_back()
             await asyncio.sleep(0.1)
             following = crash(store)
@@ -595,12 +594,12 @@ def test_a_stop_at_any_moment_charges_nothing(moment: str) -> None:
                 world.app.worker.revive(inbox.event_of(arrival("k"), 1))
                 await asyncio.sleep(0)
             world.app.worker.stop()
-            world.app.worker.cancel()
             await world.app.supervisor.stop(timeout_s=1)
             world.app.worker.give_back()
             await asyncio.sleep(0.1)
             row = world.events()["k"]
             assert (row["state"], row["attempts"]) == ("waiting", 0)
+            assert len(agent.seen) == (moment == "run")
 
     clock.run(main())
 
@@ -623,6 +622,26 @@ def test_after_an_unclean_end_the_turn_runs_again_at_once() -> None:
             assert now() - began < 1
             assert [(message.text, message.attempt) for message in agent.seen] == [("k", 2), ("next", 1)]
             assert line.texts() == ["k", "next"]
+
+    clock.run(main())
+
+
+def test_the_pause_after_a_failure_outlives_the_process() -> None:
+    agent = Scripted({"k": raises(ValueError())})
+
+    async def main() -> None:
+        line, store = Line(), Store.open_memory(now=wall())
+        async with gateway(line, agent, store=store) as world:
+            await world.put("k")
+            await asyncio.sleep(12)
+            assert len(agent.seen) == 3  # at 0, 1 and 6 s; the next one at 18.75 s or later
+            following = crash(store)
+        agent.doings.clear()
+        async with gateway(line, agent, store=following) as world:
+            await asyncio.sleep(5)
+            assert len(agent.seen) == 3
+            await world.settle()
+            assert line.texts() == ["k"]
 
     clock.run(main())
 

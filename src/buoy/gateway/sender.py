@@ -345,26 +345,27 @@ class Sender:
 
     def pump(self) -> None:
         """Start a delivery for every lane whose head may go, as far as there is room."""
-        again_at: float | None = None
+        wakes_at: float | None = None  # where there is no room, whoever makes room comes here
         while not self._is_stopping and self._active < self._parallel:
             try:
                 taken = self._lanes.take(self._clock())
             except StoreError as error:
                 log.warning("letters cannot be read", error=str(error))
-                again_at = self._clock() + STORE_RETRY_S
+                wakes_at = self._clock() + STORE_RETRY_S
                 break
             if taken is None:
+                wakes_at = self._lanes.next_due()
                 break
             self._active += 1
             self._supervisor.start(self._serve(taken[0], taken[2]))
-        self._set_alarm(again_at or self._lanes.next_due())
+        self._set_alarm(wakes_at)
 
     def _set_alarm(self, at: float | None) -> None:
         """Be called again when the next sleeping lane wakes. The loop's clock: a wall clock may be set back."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        if at is not None and not self._is_stopping:
+        if at is not None:
             self._alarm = asyncio.get_running_loop().call_at(at, self.pump)
 
     @staticmethod

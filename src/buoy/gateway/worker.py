@@ -152,7 +152,7 @@ class Worker:
 
     def pump(self) -> None:
         """Start a turn for every lane whose head may run, as far as there is room."""
-        again_at: float | None = None
+        wakes_at: float | None = None  # where there is no room, whoever makes room comes here
         while not self._is_stopping and not self._is_alone and self._places < self._turns.parallel:
             if self._waiting_alone:
                 if self._places:
@@ -166,9 +166,10 @@ class Worker:
                 taken = self._lanes.take(self._clock())
             except StoreError as error:
                 log.warning("turns cannot be read", error=str(error))
-                again_at = self._clock() + STORE_RETRY_S
+                wakes_at = self._clock() + STORE_RETRY_S
                 break
             if taken is None:
+                wakes_at = self._lanes.next_due()
                 break
             lane, _, event = taken
             if (wait_s := event.not_before - self._wall()) > 0:  # its last run failed, in an earlier process
@@ -180,13 +181,13 @@ class Worker:
                 continue
             self._places += 1
             self._supervisor.start(self._claim(lane, event))
-        self._set_alarm(again_at or self._lanes.next_due())
+        self._set_alarm(wakes_at)
 
     def _set_alarm(self, at: float | None) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        if at is not None and not self._is_stopping:
+        if at is not None:
             self._alarm = asyncio.get_running_loop().call_at(at, self.pump)
 
     @staticmethod
