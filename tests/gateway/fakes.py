@@ -17,7 +17,8 @@ from buoy.durable import inbox, outbox, schema
 from buoy.durable.store import Commit, Store, _start_boot
 from buoy.errors import ConfigError
 from buoy.gateway.app import App
-from buoy.gateway.sender import Holding, Receipt
+from buoy.gateway.courier import Holding
+from buoy.gateway.receipts import Receipt
 from buoy.gateway.worker import Turns
 from buoy.letters import Anchor, Arrival, Cause, Event, Failed, Intake, Letter, Outcome, Plan, Sent
 from buoy.platforms.qq.planner import Allowed, plan

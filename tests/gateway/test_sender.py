@@ -16,7 +16,7 @@ from buoy.chat import Message
 from buoy.durable import inbox, outbox
 from buoy.durable.store import Store
 from buoy.errors import ConfigError, NotStoredError
-from buoy.gateway.sender import Holding
+from buoy.gateway.courier import Holding
 from buoy.letters import Cause, Failed, Letter, LetterState
 from tests import clock
 from tests.gateway.fakes import (
@@ -915,7 +915,7 @@ def test_a_commit_that_is_late_means_not_stored_and_never_delivered(tmp_path: Pa
         await not_stored(world, "under way", "A")  # its commit has begun, and will end
         await not_stored(world, "waiting", "B")  # behind it; taken back before it began
         disk.go.set()
-        while world.app.sender._unwanted:
+        while world.app.sender.receipts._unwanted:
             await asyncio.sleep(0.001)
         await world.settle()
         assert world.line.requests == []
@@ -990,7 +990,7 @@ def test_a_caller_that_is_cancelled_leaves_its_letter_to_the_outbox() -> None:
         sending.cancel()
         await world.settle()
         assert world.line.texts() == ["hi"]
-        assert world.app.sender._settled == {}
+        assert world.app.sender.receipts._settled == {}
 
     play(test)
 

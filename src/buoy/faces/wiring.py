@@ -20,8 +20,8 @@ from buoy.durable.store import Store
 from buoy.errors import EXIT_OK
 from buoy.faces.control import Control
 from buoy.gateway.app import App
+from buoy.gateway.courier import Holding
 from buoy.gateway.platform import Platform
-from buoy.gateway.sender import Holding
 from buoy.gateway.watch import Watch
 from buoy.gateway.worker import Turns
 from buoy.platforms.qq.platform import QQ, Account

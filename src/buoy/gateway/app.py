@@ -13,10 +13,12 @@ from buoy.chat import Agent, Reply, Target
 from buoy.durable import inbox, meta, outbox, retention
 from buoy.durable.store import Store
 from buoy.errors import ConfigError, StoreLostError
+from buoy.gateway.courier import Holding
 from buoy.gateway.health import snapshot
 from buoy.gateway.intake import Door
 from buoy.gateway.platform import Platform
-from buoy.gateway.sender import Holding, Receipt, Sender
+from buoy.gateway.receipts import Receipt
+from buoy.gateway.sender import Sender
 from buoy.gateway.supervisor import Supervisor
 from buoy.gateway.worker import Turns, Worker
 
@@ -116,7 +118,7 @@ class App:
         if not what.text.strip():
             raise ConfigError("the text is empty; QQ takes no empty message")
         self.platforms[where.bot or ""].check(where)
-        return await self.sender.send(where, what, key=key, origin=origin)
+        return await self.sender.receipts.send(where, what, key=key, origin=origin)
 
     async def retry_letter(self, number: int) -> bool:
         """A person wants a dead, unsure or held letter tried again."""

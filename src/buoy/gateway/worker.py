@@ -10,7 +10,7 @@ import random
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
@@ -19,13 +19,12 @@ from buoy.durable import backoff, inbox, outbox
 from buoy.durable.lanes import Key, Lanes
 from buoy.durable.store import Store
 from buoy.errors import AgentError, StoreError
+from buoy.gateway import posting
 from buoy.gateway.platform import Platform
-from buoy.gateway.sender import Batch, Sender
+from buoy.gateway.posting import Batch
+from buoy.gateway.sender import Sender
 from buoy.gateway.supervisor import Supervisor
-from buoy.letters import Arrival, Event, EventState
-
-if TYPE_CHECKING:
-    import sqlite3
+from buoy.letters import Arrival, Event
 
 STORE_RETRY_S = 1.0
 STOPPED = "stopped by the user"
@@ -144,7 +143,7 @@ class Worker:
                 running.is_stopped_by_user = True
                 running.task.cancel()
         try:
-            await self._store.write(_end_stop, stop.id, self._store.boot, self._wall())
+            await self._store.write(posting.end_stop, stop.id, self._store.boot, self._wall())
         except StoreError as error:
             log.warning("stop not committed", error=str(error))
 
@@ -238,7 +237,7 @@ class Worker:
         except asyncio.CancelledError:
             if running.is_stopped_by_user:
                 self.counts["stopped"] += 1
-                await self._commit(inbox.finish, event.id, self._wall(), STOPPED)
+                await self._sender.commits.insist(inbox.finish, event.id, self._wall(), STOPPED)
             elif self._is_stopping:
                 raise  # `give_back` follows
             else:
@@ -323,14 +322,14 @@ class Worker:
 
     async def _queue(self, batch: Batch, end: tuple[int, str] | None) -> None:
         """Commit letters, with the end of their turn where it has come."""
-        job = self._store.write(_end_turn, batch, end, self._wall())
+        job = self._store.write(posting.end_turn, batch, end, self._wall())
         try:
             letters = await asyncio.shield(job)
         except asyncio.CancelledError:
             if self._store.withdraw(job):
                 batch.failed()
             else:
-                job.add_done_callback(lambda done: _late(batch, done))
+                job.add_done_callback(lambda done: posting.late(batch, done))
             raise
         except BaseException:
             batch.failed()
@@ -346,14 +345,14 @@ class Worker:
             self._lanes.release(lane)
         else:
             now, pause = self._wall(), self._draw(*backoff.turn(event.failures + 1))
-            await self._commit(inbox.again, event.id, reason, now, now + pause)
+            await self._sender.commits.insist(inbox.again, event.id, reason, now, now + pause)
             self._lanes.requeue(lane, replace(event, failures=event.failures + 1), self._clock() + pause)
         self._leave()
 
     async def _bury(self, event: Event, reason: str) -> None:
         self.counts["dead"] += 1
         log.error("turn is dead", turn=event.id, reason=reason)
-        await self._commit(inbox.bury, event.id, reason, self._wall())
+        await self._sender.commits.insist(inbox.bury, event.id, reason, self._wall())
 
     def give_back(self) -> None:
         """An orderly stop, after all jobs were cancelled: whatever was claimed and did not end waits again, uncharged.
@@ -361,18 +360,7 @@ class Worker:
         One job behind all claims of this process, so that those whose commit was under way are freed as well. Where
         it fails, the runs count as unclean.
         """
-        self._store.write(_give_back)
-
-    async def _commit(self, job: Callable[..., Any], *args: Any) -> None:
-        """Commit, again and again while the disk refuses."""
-        while True:
-            try:
-                await self._store.write(job, *args)
-            except StoreError as error:
-                log.warning("turn's end not committed", error=str(error))
-                await asyncio.sleep(STORE_RETRY_S)
-            else:
-                return
+        self._store.write(posting.give_back)
 
     # --- housekeeping --------------------------------------------------------------------------------------------
 
@@ -400,32 +388,3 @@ class Worker:
 
     def _load(self, lane: Key, after: int, limit: int) -> list[Event]:
         return self._store.read(inbox.page, lane[0], lane[1], after, limit)
-
-
-def _end_turn(db: sqlite3.Connection, batch: Batch, end: tuple[int, str] | None, now: float) -> list[Any]:
-    """The transaction at the heart of Buoy: "turn done" and its letters, or neither."""
-    if end is not None and not end[1] and (letters := batch.write_with_end(db, now)) is not None:
-        return letters
-    if end is not None and not inbox.finish(db, end[0], now, end[1]):
-        raise RuntimeError("the turn had ended already; its letters are not queued a second time")
-    return batch.write(db, now)
-
-
-def _end_stop(db: sqlite3.Connection, row: int, boot: int, now: float) -> None:
-    """A `/stop` has done its work; it never ran as a turn."""
-    if inbox.claim(db, row, boot, alone=False, now=now) is not None:
-        inbox.finish(db, row, now, "asked to stop the running turn")
-
-
-def _give_back(db: sqlite3.Connection) -> None:
-    """Free every claim; those of older boots were voided when this one began."""
-    for row in inbox.listing(db, EventState.RUNNING, limit=-1):
-        inbox.give_back(db, row["id"])
-
-
-def _late(batch: Batch, job: asyncio.Future[list[Any]]) -> None:
-    """The turn was cancelled while its end was being committed: what was committed still goes out."""
-    if job.cancelled() or job.exception() is not None:
-        batch.failed()
-    else:
-        batch.committed(job.result())

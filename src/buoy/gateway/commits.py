@@ -1,0 +1,45 @@
+"""Commits that do not give up: again and again while the disk refuses, because what they record has happened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import structlog
+
+from buoy.durable.store import Store
+from buoy.errors import StoreError, StoreLostError
+
+STORE_RETRY_S = 1.0
+
+log = structlog.get_logger("buoy.store")
+
+
+class Commits:
+    """One store's stubborn callers. ``is_stopping`` ends the retries of those that nobody awaits."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.is_stopping = False
+
+    async def insist(self, job: Callable[..., Any], *args: Any) -> Any:
+        """Commit what the next step builds on; returns the job's result once it is on disk."""
+        while True:
+            try:
+                return await self._store.write(job, *args)
+            except StoreError as error:
+                log.warning("not committed yet", job=getattr(job, "__name__", ""), error=str(error))
+                await asyncio.sleep(STORE_RETRY_S)
+
+    def later(self, job: Callable[..., Any], *args: Any) -> None:
+        """Commit without waiting; a crash before that repeats what led here."""
+        self._store.write(job, *args).add_done_callback(partial(self._ended, job, args))
+
+    def _ended(self, job: Callable[..., Any], args: tuple[Any, ...], done: asyncio.Future[Any]) -> None:
+        if done.cancelled() or (error := done.exception()) is None:
+            return
+        log.warning("not committed yet", job=getattr(job, "__name__", ""), error=str(error))
+        if isinstance(error, StoreError) and not isinstance(error, StoreLostError) and not self.is_stopping:
+            asyncio.get_running_loop().call_later(STORE_RETRY_S, self.later, job, *args)

@@ -1,0 +1,162 @@
+"""The transactions of turns and letters: ended, queued, claimed, merged, worded anew. Functions over a connection.
+
+They compose what the outbox offers; each one is a job of one commit, all of it or nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from buoy.durable import inbox, outbox
+from buoy.durable.lanes import Key
+from buoy.letters import Event, EventState, Letter, LetterState, Use
+
+if TYPE_CHECKING:
+    import sqlite3
+
+NOT_STORED = "stored after its caller was told that it was not"
+
+
+class Accepts(Protocol):
+    """Who is told what became of a batch: the sender."""
+
+    def accept(self, lane: Key, letters: Sequence[Letter], *, is_mine: bool) -> None:
+        """They were committed."""
+
+    def withdraw(self, lane: Key, count: int, *, is_mine: bool) -> None:
+        """They were not."""
+
+
+class Batch:
+    """The letters of one turn, on their way into the transaction that ends the turn."""
+
+    def __init__(self, event: Event, bodies: Sequence[bytes], use: Use | None, boot: int, lanes: Accepts) -> None:
+        self._event = event
+        self._boot = boot
+        self._lanes = lanes
+        self._lane = (event.bot, event.lane)
+        self._bodies = bodies
+        self._use = use
+
+    def write(self, db: sqlite3.Connection, now: float) -> list[Letter]:
+        """Queue the letters; the first one is claimed at once where its lane was idle. Runs inside the commit."""
+        event, letters, n = self._event, [], 0
+        for body in self._bodies:
+            n += 1
+            put = outbox.put(db, self._draft(n, body, now))
+            if not put.fresh:  # an earlier run of this turn queued parts: go on behind them
+                n = len(outbox.of_event(db, event.id)) + 1
+                put = outbox.put(db, self._draft(n, body, now))
+            letters.append(put.letter)
+        if self._use is not None and letters[0].state is LetterState.QUEUED:
+            letters[0] = bind(db, letters[0], self._use, self._boot, now) or letters[0]
+        return letters
+
+    def write_with_end(self, db: sqlite3.Connection, now: float) -> list[Letter] | None:
+        """End the turn, queue its letters and claim the first one, with one statement each: the usual case.
+
+        None: it is not the usual case, and nothing changed.
+        """
+        use, event = self._use, self._event
+        if use is None or use.anchor.row != event.id or not inbox.finish_replied(db, event.id, event.uses, now):
+            return None
+        anchor, seq, n = use.anchor, event.uses + 1, 1
+        draft = self._draft(n, self._bodies[0], now)
+        first = outbox.put_claimed(db, draft, anchor.row, anchor.id, seq, self._boot, now)
+        if not first.fresh:  # an earlier run of this turn queued parts: go on behind them
+            n = len(outbox.of_event(db, event.id)) + 1
+            draft = self._draft(n, self._bodies[0], now)
+            first = outbox.put_claimed(db, draft, anchor.row, anchor.id, seq, self._boot, now)
+        rest = enumerate(self._bodies[1:], n + 1)
+        return [first.letter, *(outbox.put(db, self._draft(at, body, now)).letter for at, body in rest)]
+
+    def _draft(self, n: int, body: bytes, now: float) -> Letter:
+        key = f"{self._event.key}/{n}"
+        return Letter(0, key, *self._lane, body, LetterState.QUEUED, now, event=self._event.id)
+
+    def committed(self, letters: Sequence[Letter]) -> None:
+        """The transaction is on disk: deliver."""
+        self._lanes.accept(self._lane, letters, is_mine=self._use is not None)
+
+    def failed(self) -> None:
+        """The transaction was not stored; nothing of it happened."""
+        self._lanes.withdraw(self._lane, len(self._bodies), is_mine=self._use is not None)
+
+
+def bind(db: sqlite3.Connection, letter: Letter, use: Use, boot: int, now: float) -> Letter | None:
+    """Bind a queued letter to an anchor and record that it leaves now; None when the anchor has no reply left."""
+    seq = outbox.attempt(db, letter.id, use.anchor.row, use.anchor.id, use.limit, boot, now)
+    if seq is None:
+        return None
+    return replace(claimed(letter, now), anchor_row=use.anchor.row, anchor=use.anchor.id, seq=seq)
+
+
+def claimed(letter: Letter, now: float) -> Letter:
+    """The letter as its row says once an attempt is recorded."""
+    return replace(letter, state=LetterState.CLAIMED, attempts=letter.attempts + 1, attempted_at=now)
+
+
+def put_wanted(db: sqlite3.Connection, draft: Letter) -> outbox.Put:
+    """Queue a `send()`. A letter of this key whose caller was told "not stored" is wanted after all."""
+    put = outbox.put(db, draft)
+    if put.fresh or put.letter.state is not LetterState.DROPPED or put.letter.reason != NOT_STORED:
+        return put
+    again = outbox.retry_dead(db, put.letter.id, draft.created_at)
+    return put if again is None else outbox.Put(again, fresh=True)
+
+
+def merge_held(
+    db: sqlite3.Connection, lane: Key, merge: Callable[[Sequence[bytes]], list[bytes]], now: float
+) -> list[Letter]:
+    """Turn a lane's held letters into new ones at its end; the old ones name where their text went."""
+    held = outbox.held(db, *lane)
+    carriers = [
+        outbox.put(db, Letter(0, f"held/{held[0].key}/{n}", *lane, body, LetterState.QUEUED, now, origin="held")).letter
+        for n, body in enumerate(merge([letter.body for letter in held]) if held else [], 1)
+    ]
+    if carriers:
+        outbox.merge(db, [letter.id for letter in held], carriers[0].id, now)
+    return carriers
+
+
+def reword(db: sqlite3.Connection, letter: Letter, bodies: Sequence[bytes], reason: str, now: float) -> list[Letter]:
+    """Give a refused letter another body; further bodies become letters of their own."""
+    outbox.reword(db, letter.id, bodies[0], reason, now)
+    first = outbox.get(db, letter.id)
+    assert first is not None
+    more = (
+        replace(first, id=0, key=f"{letter.key}~{n}", body=body, created_at=now) for n, body in enumerate(bodies[1:], 2)
+    )
+    return [first, *(outbox.put(db, one).letter for one in more)]
+
+
+def end_turn(db: sqlite3.Connection, batch: Batch, end: tuple[int, str] | None, now: float) -> list[Letter]:
+    """The transaction at the heart of Buoy: "turn done" and its letters, or neither."""
+    if end is not None and not end[1] and (letters := batch.write_with_end(db, now)) is not None:
+        return letters
+    if end is not None and not inbox.finish(db, end[0], now, end[1]):
+        raise RuntimeError("the turn had ended already; its letters are not queued a second time")
+    return batch.write(db, now)
+
+
+def end_stop(db: sqlite3.Connection, row: int, boot: int, now: float) -> None:
+    """A `/stop` has done its work; it never ran as a turn."""
+    if inbox.claim(db, row, boot, alone=False, now=now) is not None:
+        inbox.finish(db, row, now, "asked to stop the running turn")
+
+
+def give_back(db: sqlite3.Connection) -> None:
+    """Free every claim; those of older boots were voided when this one began."""
+    for row in inbox.listing(db, EventState.RUNNING, limit=-1):
+        inbox.give_back(db, row["id"])
+
+
+def late(batch: Batch, job: asyncio.Future[list[Letter]]) -> None:
+    """The turn was cancelled while its end was being committed: what was committed still goes out."""
+    if job.cancelled() or job.exception() is not None:
+        batch.failed()
+    else:
+        batch.committed(job.result())
