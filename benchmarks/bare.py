@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -36,18 +37,27 @@ async def main(api: str, app_id: str, secret: str) -> None:
             async with session.post(url, data=body, headers=headers) as response:
                 await response.read()
 
+        async def beat(ws: aiohttp.ClientWebSocketResponse, interval_s: float) -> None:
+            while True:
+                await asyncio.sleep(interval_s)
+                await ws.send_bytes(wire.heartbeat(None))
+
+        def start(job: Coroutine[Any, Any, None]) -> None:
+            task = asyncio.create_task(job)
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
         async with session.ws_connect(gateway["url"]) as ws:
             async for message in ws:
                 frame = json.loads(message.data)
                 if frame["op"] == wire.Op.HELLO:
                     await ws.send_bytes(wire.identify(token, wire.Intent.GROUP_AND_C2C_EVENT, 0, 1))
+                    start(beat(ws, frame["d"]["heartbeat_interval"] / 1000))
                 elif frame.get("t") == "READY":
                     print("ready", flush=True)
                 elif frame.get("t") == "C2C_MESSAGE_CREATE":
                     d = frame["d"]
-                    task = asyncio.create_task(reply(d["author"]["user_openid"], d["content"], d["id"]))
-                    tasks.add(task)
-                    task.add_done_callback(tasks.discard)
+                    start(reply(d["author"]["user_openid"], d["content"], d["id"]))
 
 
 if __name__ == "__main__":

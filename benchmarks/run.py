@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from benchmarks.processes import LOOPS, BenchmarkError
 
 PARTS = ("trips", "starts", "idle", "store")
 WAITERS = (1, 8, 32)
+LANES = (50, 5000)  # conversations: each with many turns, or many with few
 
 
 def measure_store(rows: Sequence[int], directory: Path | None, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -37,9 +39,10 @@ def measure_store(rows: Sequence[int], directory: Path | None, tell: Callable[[s
         tell("store: the path of a message")
         told["message_us"] = store.message_path(fresh("path"), messages=max(100, min(20_000, *rows)))
         told["full_inbox"] = []
-        for count in rows:
-            tell(f"store: {count:,} rows waiting")
-            told["full_inbox"].append({"rows": count} | store.full_inbox(fresh(f"full{count}"), count))
+        for lanes, count in product(LANES, rows):
+            tell(f"store: {count:,} rows waiting in {lanes:,} conversations")
+            cost = store.full_inbox(fresh(f"full{lanes}-{count}"), count, lanes)
+            told["full_inbox"].append({"rows": count, "lanes": lanes} | cost)
         return told
 
 

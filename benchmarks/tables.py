@@ -117,11 +117,14 @@ def of_store(told: dict[str, Any]) -> list[Table]:
     path = told["message_us"]
     loop = sum(path.values()) - path["3 commits"]
     steps = [*((step, us) for step, us in path.items()), ("on the loop, all together", loop)]
-    full = [[f"{it['rows']:,}", f"{it['start_s'] * 1e3:,.1f}", f"{it['claim_us']:.1f}"] for it in told["full_inbox"]]
+    full = [
+        [f"{it['rows']:,} in {it['lanes']:,}", f"{it['start_s'] * 1e3:,.1f}", f"{it['claim_us']:.1f}"]
+        for it in told["full_inbox"]
+    ]
     return [
         Table("durable jobs (one row and its cursor each)", ["", "a second", "ratio", "jobs a commit"], rows),
         Table("store: microseconds a message, batches of 50", ["", "us"], [[step, f"{us:.1f}"] for step, us in steps]),
-        Table("turns waiting in up to 5,000 conversations", ["rows", "start ms", "page, claim, finish us"], full),
+        Table("turns waiting", ["turns in conversations", "start ms", "page, claim, finish us"], full),
     ]
 
 

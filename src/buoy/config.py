@@ -115,13 +115,9 @@ def _read(path: Path | None, env: Mapping[str, str]) -> tuple[Path | None, dict[
     try:
         return file, tomllib.loads(file.read_bytes().decode())
     except OSError as error:
-        raise ConfigError(
-            f"settings file {file} (BUOY_CONFIG): {error.strerror}; name one that can be read"
-        ) from None
+        raise ConfigError(f"settings file {file} (BUOY_CONFIG): {error.strerror}; name one that can be read") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(
-            f"settings file {file}: not TOML: {' '.join(str(error).split())}; correct it"
-        ) from None
+        raise ConfigError(f"settings file {file}: not TOML: {' '.join(str(error).split())}; correct it") from None
 
 
 @dataclass
@@ -159,9 +155,7 @@ class _Reader:
     def bots(self, tables: Any) -> list[dict[str, Any]]:
         """Every bot, the environment's values filled in."""
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            raise ConfigError(
-                "bots: not a list of tables; write each bot under a heading [[bots]], with two brackets"
-            )
+            raise ConfigError("bots: not a list of tables; write each bot under a heading [[bots]], with two brackets")
         if len(tables) < 2:
             return [self._bot(dict(tables[0]) if tables else {}, "bots[0]", alone=True)]
         if "QQ_APP_ID" in self.env or "QQBOT_APP_ID" in self.env:
@@ -191,9 +185,7 @@ class _Reader:
 
         bot["api_base"] = _addresses(bot.get("api_base", ",".join(wire.API_HOSTS)), f"{at}.api_base")
         bot["token_url"] = (
-            _addresses(bot["token_url"], f"{at}.token_url")
-            if "token_url" in bot
-            else _token_urls(bot["api_base"])
+            _addresses(bot["token_url"], f"{at}.token_url") if "token_url" in bot else _token_urls(bot["api_base"])
         )
         bot["intents"] = _intents(bot.get("intents", DEFAULT_INTENTS), f"{at}.intents")
         if bot.get("transport") == "webhook":
@@ -205,9 +197,7 @@ class _Reader:
             raise _wrong(f"{at}.agent.kind", f"{kind[:80]!r} is no agent")
         return bot
 
-    def _secret(
-        self, table: dict[str, Any], key: str, at: str, prefixes: Iterable[str], *, wins: bool
-    ) -> None:
+    def _secret(self, table: dict[str, Any], key: str, at: str, prefixes: Iterable[str], *, wins: bool) -> None:
         """Put a secret into its table, from the file named for it or not; ``wins``: the environment does."""
         inside: list[tuple[Any, Path | None]] = [
             (table.pop(key, None), None),
@@ -242,9 +232,7 @@ class _Reader:
 
     def warn_open(self, file: Path) -> None:
         """Say that a file with a secret is not private."""
-        self.warnings.append(
-            f"{file} holds a secret that every user of this machine can read: chmod 600 {file}"
-        )
+        self.warnings.append(f"{file} holds a secret that every user of this machine can read: chmod 600 {file}")
 
 
 def _path(folder: Path, text: str, at: str) -> Path:

@@ -30,8 +30,7 @@ def build(kind: str, settings: Mapping[str, Any] | None = None) -> Agent:
     family, _, rest = kind.partition(":")
     if family not in KINDS:
         raise ConfigError(
-            f"{SETTING}: {kind[:80]!r} is no agent; "
-            "write echo, openai, command:PROGRAM or python:MODULE:FUNCTION"
+            f"{SETTING}: {kind[:80]!r} is no agent; write echo, openai, command:PROGRAM or python:MODULE:FUNCTION"
         )
     agent = cast("Agent", import_module(f"buoy.agents.{family}").build(rest.strip(), settings))
     timeout_s = settings.get("timeout_s")

@@ -33,9 +33,7 @@ def build(rest: str, settings: Mapping[str, Any]) -> Agent:
     try:
         words = [rest] if shutil.which(rest) else shlex.split(rest, posix=os.name == "posix")
     except ValueError as error:
-        raise ConfigError(
-            f"bots.agent.kind (BUOY_AGENT): command:{rest[:80]}: {error}; correct the quotes"
-        ) from None
+        raise ConfigError(f"bots.agent.kind (BUOY_AGENT): command:{rest[:80]}: {error}; correct the quotes") from None
     program = shutil.which(words[0]) if words else None
     if program is None:
         raise ConfigError(
@@ -43,9 +41,7 @@ def build(rest: str, settings: Mapping[str, Any]) -> Agent:
             "write command:PROGRAM with a program on PATH, or a path to one, and make it executable"
         )
     argv = [program, *words[1:], *settings.get("args", ())]
-    return Agent(
-        partial(_answer, argv), name=f"command:{words[0]}", history_turns=settings.get("history_turns") or 0
-    )
+    return Agent(partial(_answer, argv), name=f"command:{words[0]}", history_turns=settings.get("history_turns") or 0)
 
 
 async def _answer(argv: Sequence[str], message: Message) -> str:

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 def build(rest: str, settings: Mapping[str, Any]) -> Agent:
     """Make the echo agent. It has no settings of its own."""
     if rest:
-        raise ConfigError(
-            f"bots.agent.kind (BUOY_AGENT): echo takes nothing after a colon, not {rest[:80]!r}"
-        )
+        raise ConfigError(f"bots.agent.kind (BUOY_AGENT): echo takes nothing after a colon, not {rest[:80]!r}")
     return agent(answer, name="echo", history_turns=settings.get("history_turns") or 0)
 
 

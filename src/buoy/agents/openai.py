@@ -40,8 +40,7 @@ def build(rest: str, settings: Mapping[str, Any]) -> Agent:
         import openai  # noqa: PLC0415  half a second and 30 MB that other agents need not pay
     except ImportError:
         raise ConfigError(
-            "bots.agent.kind (BUOY_AGENT): openai needs a package that is not installed: "
-            "pip install 'buoy-qq[openai]'"
+            "bots.agent.kind (BUOY_AGENT): openai needs a package that is not installed: pip install 'buoy-qq[openai]'"
         ) from None
     client = openai.AsyncOpenAI(
         api_key=key,
@@ -61,9 +60,7 @@ def build(rest: str, settings: Mapping[str, Any]) -> Agent:
             raise AgentError(f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]) from error
         choices = getattr(completion, "choices", None)  # some endpoints answer 200 with something else
         if not choices:
-            raise AgentError(
-                f"{client.base_url} answered without a choice; is it an OpenAI-compatible endpoint?"
-            )
+            raise AgentError(f"{client.base_url} answered without a choice; is it an OpenAI-compatible endpoint?")
         said = choices[0].message
         return said.content or said.refusal or ""
 

@@ -19,8 +19,7 @@ from buoy.errors import AgentError
 ANSWER_LIMIT: Final = 16 * 1024 * 1024  # bytes of one answer on the pipe, as JSON
 # The child looks for modules where this process does; `-m` alone would not.
 BOOT: Final = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv.pop(1)); "
-    "from buoy.agents.isolated import main; main()"
+    "import sys, json; sys.path[:] = json.loads(sys.argv.pop(1)); from buoy.agents.isolated import main; main()"
 )
 
 

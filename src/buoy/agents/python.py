@@ -25,9 +25,7 @@ def build(rest: str, settings: Mapping[str, Any]) -> Agent:
     """
     module, _, function = rest.partition(":")
     if not module or not function:
-        raise _wrong(
-            rest, "not a module and a function", "write python:MODULE:FUNCTION, e.g. python:my_agent:answer"
-        )
+        raise _wrong(rest, "not a module and a function", "write python:MODULE:FUNCTION, e.g. python:my_agent:answer")
     if (here := str(Path.cwd())) not in sys.path:  # a console script does not have it, `python -m` does
         sys.path.insert(0, here)
     turns = settings.get("history_turns") or 0
@@ -63,9 +61,7 @@ def find(module: str, function: str) -> Any:
     except AttributeError as error:
         raise _wrong(target, str(error), f"define `async def {function}(message)` there") from error
     except (Exception, SystemExit) as error:
-        raise _wrong(
-            target, f"importing {module} raised {type(error).__name__}: {error}", "mend it"
-        ) from error
+        raise _wrong(target, f"importing {module} raised {type(error).__name__}: {error}", "mend it") from error
     if not callable(found) and not isinstance(found, Agent):
         raise _wrong(target, f"{function} is no function", f"define `async def {function}(message)` there")
     return found

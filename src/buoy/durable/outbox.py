@@ -333,7 +333,8 @@ def counts(db: sqlite3.Connection) -> dict[str, int]:
     (held_,) = db.execute("SELECT count(*) FROM outbox WHERE state = 'held'").fetchone()
     bad = dict(
         db.execute(
-            "SELECT state, count(*) FROM outbox WHERE state IN ('unsure', 'dead', 'dropped') GROUP BY state"
+            "SELECT state, count(*) FROM outbox "
+            "WHERE state = 'unsure' OR state = 'dead' OR state = 'dropped' GROUP BY state"
         ).fetchall()
     )
     return {

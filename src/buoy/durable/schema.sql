@@ -69,7 +69,8 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_open ON outbox (bot, lane, id, state) WHERE state IN ('queued', 'claimed');
 CREATE INDEX outbox_held ON outbox (bot, lane, id) WHERE state = 'held';
-CREATE INDEX outbox_bad ON outbox (state, id) WHERE state IN ('unsure', 'dead', 'dropped');
+-- OR, not IN: SQLite makes a table of an IN list of three for every row that it looks at.
+CREATE INDEX outbox_bad ON outbox (state, id) WHERE state = 'unsure' OR state = 'dead' OR state = 'dropped';
 CREATE UNIQUE INDEX outbox_seq ON outbox (anchor_row, seq) WHERE seq IS NOT NULL;
 CREATE INDEX outbox_event ON outbox (event) WHERE event IS NOT NULL;
 

@@ -252,11 +252,14 @@ class Courier:
         self.counts[state.value] += 1
         code, trace = (failed.code, failed.trace_id) if failed else (0, "")
         latency_ms = None if letter.attempted_at is None else round((now - letter.attempted_at) * 1000, 1)
-        self._commits.later(outbox.settle, letter.id, state, reason, remote_id, code, trace, latency_ms, now)
-        if state is not LetterState.SENT:
+        if state is LetterState.SENT:
+            self._commits.later(outbox.settle_sent, letter.id, remote_id, now, latency_ms, reason)
+        else:
+            self._commits.later(outbox.settle, letter.id, state, reason, remote_id, code, trace, latency_ms, now)
             log.warning("letter ended", letter=letter.id, state=state.value, reason=reason)
         self._tried_anew.discard(letter.id)
-        self._receipts.tell(replace(letter, state=state, reason=reason, remote_id=remote_id, settled_at=now))
+        if self._receipts.wants(letter.id):
+            self._receipts.tell(replace(letter, state=state, reason=reason, remote_id=remote_id, settled_at=now))
         self._desk.free(lane)
 
     async def _hold(self, lane: Key, letter: Letter, reason: str) -> None:

@@ -141,6 +141,10 @@ class Receipts:
         place = self._store.read(outbox.position, letter.id) if letter.state in OPEN else 0
         return Receipt(letter.id, letter.key, letter.state, max(0, place - 1), letter.reason)
 
+    def wants(self, letter: int) -> bool:
+        """Say whether a `send()` waits for this letter."""
+        return letter in self._settled
+
     def tell(self, letter: Letter) -> None:
         """Tell the `send()` that waits for this letter what became of it, if one does."""
         waiter = self._settled.pop(letter.id, None)

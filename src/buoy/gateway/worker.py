@@ -20,6 +20,7 @@ from buoy.durable.lanes import Key, Lanes
 from buoy.durable.store import Store
 from buoy.errors import AgentError, StoreError
 from buoy.gateway import posting
+from buoy.gateway.patience import LateError, Patience
 from buoy.gateway.platform import Platform
 from buoy.gateway.posting import Batch
 from buoy.gateway.sender import Sender
@@ -80,6 +81,7 @@ class Worker:
         self._waiting_alone: list[tuple[Key, Event]] = []
         self._is_stopping = False
         self._alarm: asyncio.TimerHandle | None = None
+        self._patience = Patience()
         self.counts = {"turns": 0, "done": 0, "failed": 0, "dead": 0, "stopped": 0}
 
     # --- messages come in ---------------------------------------------------------------------------------------
@@ -221,13 +223,12 @@ class Worker:
         event = running.event
         agent = self._agents[event.bot]
         timeout_s = agent.timeout_s or self._turns.timeout_s
-        limit = asyncio.timeout(timeout_s)
         try:
             message = self._message(event, agent)
             if message is None:
                 await self._finish(event, [], reason="nothing in it to answer")
             else:
-                async with limit:
+                with self._patience.limit(timeout_s):
                     if agent.can_continue:
                         replies = await self._continue(event, agent, message)
                     else:
@@ -243,10 +244,7 @@ class Worker:
             else:
                 await self._failed(lane, event, "the agent cancelled its own turn")
                 return
-        except TimeoutError as error:
-            if not limit.expired():
-                await self._failed(lane, event, f"TimeoutError: {error}"[:500])
-                return
+        except LateError:
             await self._bury(event, f"the agent did not answer within {timeout_s:g} s")
         except NonsenseError as error:
             await self._bury(event, str(error))
@@ -383,6 +381,7 @@ class Worker:
     def stop(self) -> None:
         """Start nothing new; what runs may finish."""
         self._is_stopping = True
+        self._patience.stop()
         if self._alarm is not None:
             self._alarm.cancel()
 

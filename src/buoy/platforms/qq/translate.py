@@ -48,14 +48,13 @@ def arrival(
     ``seq`` is the sequence that counts for ``session``; None where the frame moves no cursor. A window runs
     from the platform's time, moved to this machine's clock by ``skew_s``, never later than the receipt.
     """
-    nameless = f"raw/{now:.6f}/{_digest(raw)}"
     if isinstance(frame, wire.Unreadable):
         return Arrival(
-            bot, shard, session, None, RAW, nameless, raw, None, turn=False, anchor=None, event_at=now,
+            bot, shard, session, None, RAW, _nameless(raw, now), raw, None, turn=False, anchor=None, event_at=now,
             received_at=now, reason=frame.why,
         )  # fmt: skip
     known = events.classify(frame)
-    key = known.key or (f"{session}/{seq}" if session and seq is not None else nameless)
+    key = known.key or (f"{session}/{seq}" if session and seq is not None else _nameless(raw, now))
     lane = f"{LANE}:{known.scene}:{known.conversation}" if known.scene and known.conversation else None
     told = known.timestamp
     return Arrival(
@@ -110,6 +109,11 @@ def reference(event: Event) -> str | None:
     if told is None:
         return None
     return (told.id if told.scene in GUILD_SCENES else told.msg_idx) or None
+
+
+def _nameless(raw: bytes, now: float) -> str:
+    """The key of a frame that has no id and no sequence."""
+    return f"raw/{now:.6f}/{_digest(raw)}"
 
 
 def _digest(raw: bytes) -> str:

@@ -1,0 +1,64 @@
+"""How long an agent may take: one timer for all turns, because one for each would cost every message."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Patience:
+    """Interrupts tasks that are late. Use :meth:`limit` around what may take long, inside the task itself."""
+
+    def __init__(self) -> None:
+        self._until: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @contextmanager
+    def limit(self, seconds: float) -> Generator[None, None, None]:
+        """Cancel the current task when its block takes longer than ``seconds``.
+
+        Raises:
+            LateError: it did. A cancellation that came from elsewhere passes through.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        until = asyncio.get_running_loop().time() + seconds
+        self._until[task] = until
+        if self._timer is None or until < self._timer.when():
+            self._arm(until)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if task in self._late and task.uncancel() == 0:
+                raise LateError from None
+            raise
+        finally:
+            self._until.pop(task, None)
+            self._late.discard(task)
+
+    def _arm(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if at == math.inf else asyncio.get_running_loop().call_at(at, self._sweep)
+
+    def _sweep(self) -> None:
+        """Interrupt who is late, and look again when the next one may be."""
+        now = asyncio.get_running_loop().time()
+        for task in [task for task, until in self._until.items() if until <= now]:
+            del self._until[task]
+            self._late.add(task)
+            task.cancel()
+        self._timer = None
+        self._arm(min(self._until.values(), default=math.inf))
+
+    def stop(self) -> None:
+        """Watch no more; whoever stops the tasks bounds them."""
+        self._arm(math.inf)
+
+
+class LateError(Exception):
+    """The block took longer than its limit."""

@@ -1,0 +1,64 @@
+"""Late tasks are interrupted, punctual ones are not, and a cancellation from elsewhere stays one."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from buoy.gateway.patience import LateError, Patience
+from tests import clock
+
+
+async def take(patience: Patience, limit_s: float, seconds: float) -> str:
+    try:
+        with patience.limit(limit_s):
+            await asyncio.sleep(seconds)
+    except LateError:
+        return "late"
+    await asyncio.sleep(0)  # and the task lives on
+    return "done"
+
+
+def test_each_task_has_its_own_limit_under_one_timer() -> None:
+    async def main() -> list[str]:
+        patience = Patience()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        both = await asyncio.gather(take(patience, 5, 60), take(patience, 1, 60), take(patience, 9, 3))
+        assert loop.time() - began == pytest.approx(5)
+        assert await take(patience, 2, 60) == "late"
+        assert loop.time() - began == pytest.approx(7)
+        patience.stop()
+        return list(both)
+
+    assert clock.run(main()) == ["late", "late", "done"]
+
+
+def test_a_cancellation_from_elsewhere_passes_through() -> None:
+    async def main() -> None:
+        patience = Patience()
+        task = asyncio.ensure_future(take(patience, 5, 60))
+        await asyncio.sleep(1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not patience._until
+        patience.stop()
+
+    clock.run(main())
+
+
+def test_who_is_cancelled_while_late_is_cancelled() -> None:
+    async def main() -> None:
+        patience = Patience()
+        task = asyncio.ensure_future(take(patience, 5, 60))
+        await asyncio.sleep(0)
+        patience._until[task] = 0.0
+        patience._sweep()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        patience.stop()
+
+    clock.run(main())
