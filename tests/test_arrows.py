@@ -64,9 +64,7 @@ RULES = {
     "buoy.durable": rule(*LEAVES, libraries="msgspec structlog psycopg", not_stdlib=frozenset()),
     "buoy.platforms.console": rule(*LEAVES, libraries="msgspec rich structlog"),
     "buoy.platforms": rule(*LEAVES, "buoy.protocol", "buoy.transport", libraries="msgspec structlog"),
-    "buoy.gateway": rule(
-        *LEAVES, "buoy.durable", libraries="msgspec structlog apprise croniter prometheus_client"
-    ),
+    "buoy.gateway": rule(*LEAVES, "buoy.durable", libraries="msgspec structlog apprise croniter prometheus_client"),
     "buoy.agents": rule("buoy.errors", "buoy.chat", libraries="openai"),
     "buoy.sim": rule("buoy.protocol.wire", libraries="aiohttp msgspec uvloop"),
     "buoy.faces": rule("buoy", libraries="aiohttp msgspec prometheus_client rich structlog typer uvloop"),
@@ -77,17 +75,13 @@ RULES = {
 
 def test_every_module_keeps_to_the_table() -> None:
     wrong = [
-        line
-        for file in sorted(SRC.rglob("*.py"))
-        for line in violations(module_of(file), file.read_text("utf-8"))
+        line for file in sorted(SRC.rglob("*.py")) for line in violations(module_of(file), file.read_text("utf-8"))
     ]
     assert not wrong, "\n".join(wrong)
 
 
 def test_every_package_has_a_rule_of_its_own() -> None:
-    packages = {
-        f"buoy.{entry.stem}" for entry in (SRC / "buoy").iterdir() if (entry / "__init__.py").exists()
-    }
+    packages = {f"buoy.{entry.stem}" for entry in (SRC / "buoy").iterdir() if (entry / "__init__.py").exists()}
     modules = {f"buoy.{file.stem}" for file in (SRC / "buoy").glob("[!_]*.py")}
     assert packages | modules <= RULES.keys()
     assert {"buoy.protocol", "buoy.gateway"} <= packages  # the search finds something

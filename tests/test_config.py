@@ -109,9 +109,7 @@ def test_every_environment_name() -> None:
     assert config.web.address == ("::1", 0)
     assert config.shutdown.deadline_s == 2.5
     assert [url.reveal() for url in config.alerts.urls] == ["https://a.example/x", "https://b.example"]
-    assert load(None, ENV | {"QQ_TOKEN_URL": "https://x.example/t"}).bots[0].token_url == (
-        "https://x.example/t",
-    )
+    assert load(None, ENV | {"QQ_TOKEN_URL": "https://x.example/t"}).bots[0].token_url == ("https://x.example/t",)
     assert load(None, ENV | {"BUOY_LISTEN": "off"}).web.address is None
 
 
@@ -174,9 +172,7 @@ def test_with_one_bot_the_environment_wins_except_for_openai() -> None:
 
 def test_with_several_bots_the_environment_fills_in() -> None:
     toml = BOT + '[bots.agent]\nkind = "openai"\n' + BOT.replace("102", "103")
-    config = read(
-        toml, BUOY_AGENT="command:cat", QQ_API_BASE="http://127.0.0.1:1", **ENV | {"QQ_CLIENT_SECRET": "x"}
-    )
+    config = read(toml, BUOY_AGENT="command:cat", QQ_API_BASE="http://127.0.0.1:1", **ENV | {"QQ_CLIENT_SECRET": "x"})
     assert [bot.agent.kind for bot in config.bots] == ["openai", "command:cat"]
     assert {bot.client_secret.reveal() for bot in config.bots} == {"hush"}
     assert {bot.api_base for bot in config.bots} == {("http://127.0.0.1:1",)}
@@ -184,10 +180,7 @@ def test_with_several_bots_the_environment_fills_in() -> None:
 
 
 def test_an_empty_variable_counts_as_unset() -> None:
-    assert (
-        load(None, ENV | {"BUOY_LISTEN": "", "QQ_API_BASE": " ", "BUOY_CONFIG": ""}).web.listen
-        == "127.0.0.1:8765"
-    )
+    assert load(None, ENV | {"BUOY_LISTEN": "", "QQ_API_BASE": " ", "BUOY_CONFIG": ""}).web.listen == "127.0.0.1:8765"
 
 
 def test_commands_without_bots_need_no_credentials() -> None:

@@ -32,9 +32,7 @@ def run(kind: str, text: str, *attachments: Attachment, table: Agent | None = No
 
     async def turn() -> list[Reply]:
         try:
-            return await collect(
-                agent, Message(text, "qq:c2c:A", Sender("A", "Ann"), attachments=attachments)
-            )
+            return await collect(agent, Message(text, "qq:c2c:A", Sender("A", "Ann"), attachments=attachments))
         finally:
             await agent.close()
 

@@ -191,9 +191,7 @@ def test_the_same_on_uvloop(tmp_path: Path) -> None:
     assert gone(*map(int, pids_file.read_text().split()))
 
 
-@pytest.mark.parametrize(
-    "kind", ["command:", "command:no-such-program-here", "command:'open", "command:/etc/passwd"]
-)
+@pytest.mark.parametrize("kind", ["command:", "command:no-such-program-here", "command:'open", "command:/etc/passwd"])
 def test_what_cannot_be_run_is_refused_at_once(kind: str) -> None:
     with pytest.raises(ConfigError, match=r"bots\.agent\.kind \(BUOY_AGENT\)"):
         build(kind)

@@ -48,9 +48,7 @@ class Endpoint:
 def said(text: str | None, **more: Any) -> web.Response:
     message = {"role": "assistant", "content": text, **more}
     choice = {"index": 0, "finish_reason": "stop", "message": message}
-    return web.json_response(
-        {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
-    )
+    return web.json_response({"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]})
 
 
 def refused(status: int, message: str = "no") -> web.Response:

@@ -112,9 +112,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(
 
 def test_no_such_module() -> None:
     for settings in ({}, ISOLATED):
-        with pytest.raises(
-            ConfigError, match=r"no module 'no_such_folder\.module'; start Buoy in the folder of"
-        ):
+        with pytest.raises(ConfigError, match=r"no module 'no_such_folder\.module'; start Buoy in the folder of"):
             build("python:no_such_folder.module:answer", settings)
 
 
@@ -274,9 +272,7 @@ def is_running(pid: int) -> bool:
 
 @pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
 @pytest.mark.parametrize("how", ["cancelled", "closed"])
-def test_a_process_that_hangs_is_killed_with_its_children_and_replaced(
-    module: Callable[[str], str], how: str
-) -> None:
+def test_a_process_that_hangs_is_killed_with_its_children_and_replaced(module: Callable[[str], str], how: str) -> None:
     name = module(HANGS)
     os.mkfifo("pids")
     agent = build(f"python:{name}:answer", ISOLATED)

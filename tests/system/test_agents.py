@@ -37,9 +37,7 @@ def answers(judge: Platform, message: str, count: int = 1) -> list[str]:
 def test_an_example_answers_through_buoy_run(
     judge: Platform, tmp_path: Path, agent: str, said: str, answered: list[str]
 ) -> None:
-    with buoy(
-        tmp_path / "data", judge.api_base, BUOY_AGENT=agent, PYTHONPATH=f"{ROOT / 'src'}:{EXAMPLES}"
-    ) as process:
+    with buoy(tmp_path / "data", judge.api_base, BUOY_AGENT=agent, PYTHONPATH=f"{ROOT / 'src'}:{EXAMPLES}") as process:
         process.start()
         told = answers(judge, judge.say(said), len(answered))
         assert len(told) == len(answered)

@@ -137,9 +137,7 @@ def test_a_loop_that_blocks_is_ended_by_a_watcher_that_needs_no_loop(judge: Plat
 def test_a_turn_that_kills_the_process_is_a_dead_letter_after_five_and_harms_nobody(
     judge: Platform, tmp_path: Path
 ) -> None:
-    with buoy(
-        tmp_path / "data", judge.api_base, BUOY_AGENT="python:hanging:poison", PYTHONPATH=AGENTS
-    ) as process:
+    with buoy(tmp_path / "data", judge.api_base, BUOY_AGENT="python:hanging:poison", PYTHONPATH=AGENTS) as process:
         process.start()
         innocent = judge.say("innocent", user=1)
         wait_until(lambda: judge.answers(innocent), "the innocent is answered")
