@@ -161,7 +161,9 @@ def test_it_gives_the_signals_back_and_counts_the_deadline_down() -> None:
         assert watch.remaining_s == 5.0
         watch.begin_shutdown()
         assert 4.0 < watch.remaining_s <= 4.8
-        watch.begin_shutdown()  # a second signal wins no time
+        ends_at = watch._ends_at
+        watch.begin_shutdown()
+        assert watch._ends_at == ends_at, "a second signal wins no time"
         watch.stop()
         assert signal.getsignal(signal.SIGINT) is inside
 

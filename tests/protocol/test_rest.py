@@ -214,7 +214,7 @@ def test_the_duplicate_refusal_of_a_first_attempt_is_definite_and_asks_for_anoth
         (403, HTML, True, Cause.OPERATOR),
         (429, b"", True, Cause.RATE),
         (429, HTML, True, Cause.RATE),
-        (500, error(50055001), True, Cause.TRANSIENT),
+        (500, error(50055001), True, Cause.LOST),
         (500, error(50055001), False, Cause.LOST),
         (503, error(11242), False, Cause.LOST),
         (400, error(50055001), False, Cause.TRANSIENT),

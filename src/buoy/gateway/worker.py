@@ -248,7 +248,7 @@ class Worker:
             await self._bury(event, f"the agent did not answer within {timeout_s:g} s")
         except NonsenseError as error:
             await self._bury(event, str(error))
-        except Exception as error:  # noqa: BLE001  an agent may raise anything; the reason goes into the row
+        except (Exception, SystemExit) as error:  # noqa: BLE001  an agent may raise anything; the row says what
             why = str(error) if isinstance(error, AgentError) else f"{type(error).__name__}: {error}"
             await self._failed(lane, event, why[:500])
             return

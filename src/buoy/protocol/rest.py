@@ -201,10 +201,9 @@ def parse_answer(status: int, headers: Mapping[str, str], body: bytes, *, passiv
     store does not know (it was restored from a backup): the outcome is a definite ``ANCHOR``, so that the
     letter is not taken for delivered and goes out with another anchor.
 
-    A 2xx without an id, an unreadable 2xx, and a 408 or 5xx whose code nobody knows are ``LOST``: the
-    platform may have accepted it. Without an anchor so is a 5xx whose code says "try later": nothing would tell
-    a second copy. A refusal that a change of the content can heal is ``CONTENT`` whatever
-    its family; :func:`buoy.protocol.codes.fix` names the change.
+    A 2xx without an id, an unreadable 2xx, a 408 whose code nobody knows, and a 5xx that is no refusal (its code is
+    unknown or says "try later") are ``LOST``: the platform may have accepted it. A refusal that a change of the
+    content can heal is ``CONTENT`` whatever its family; :func:`buoy.protocol.codes.fix` names the change.
     """
     answer = _read(body)
     numbers = (answer.code, answer.err_code) if answer else ()
@@ -222,7 +221,7 @@ def parse_answer(status: int, headers: Mapping[str, str], body: bytes, *, passiv
     cause = _CAUSES[verdict.action]
     if verdict.fix:
         cause = Cause.CONTENT
-    elif cause is Cause.TRANSIENT and (not verdict.known or (status >= 500 and not passive)):
+    elif cause is Cause.TRANSIENT and (not verdict.known or status >= 500):
         cause = Cause.LOST
     wait = _retry_after(headers) if verdict.action in {codes.Action.RATE, codes.Action.RETRY} else None
     return Failed(cause, explain(verdict, status), verdict.code, status, wait, _trace(headers, answer))

@@ -27,6 +27,7 @@ def told(state: m.State, now: float, next_try_at: float | None) -> dict[str, Any
         "reason": state.reason,
         "remedy": remedy(state),
         "next_try_s": _until(now, next_try_at) if waits else None,
+        "unreadable": state.garbage,
         "intents_refused": [flag.name for flag in wire.Intent if flag & state.dropped],
         "identifies_left": state.left,
         "session": None if session is None else session.id[:8],
