@@ -119,6 +119,16 @@ def test_sigterm_ends_a_process_whose_agent_hangs_and_the_turn_is_given_back(jud
         assert "attempt 1" in told, "an orderly stop gives the attempt back"
 
 
+def test_sigterm_ends_a_process_whose_agent_swallows_its_cancellation(judge: Platform, tmp_path: Path) -> None:
+    environ = {"BUOY_AGENT": "python:hanging:deaf", "PYTHONPATH": AGENTS, "BUOY_SHUTDOWN_S": "2"}
+    with buoy(tmp_path / "data", judge.api_base, **environ) as process:
+        process.start()
+        judge.say("deaf")
+        wait_until(lambda: process.status()["inbox"]["states"]["running"] == 1, "the turn runs")
+        assert process.terminate() < 2.5
+        assert process.exit_code == 0
+
+
 def test_a_loop_that_blocks_is_ended_by_a_watcher_that_needs_no_loop(judge: Platform, tmp_path: Path) -> None:
     environ = {"BUOY_AGENT": "python:hanging:block", "PYTHONPATH": AGENTS, "BUOY_SHUTDOWN_S": "1"}
     with buoy(tmp_path / "data", judge.api_base, **environ) as process:

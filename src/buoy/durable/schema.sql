@@ -26,7 +26,7 @@ CREATE TABLE inbox (
     ended_at      REAL,
     attempts      INTEGER NOT NULL DEFAULT 0, -- runs charged; an orderly stop gives its run back
     alone         INTEGER NOT NULL DEFAULT 0, -- of those, runs alone
-    failed        INTEGER NOT NULL DEFAULT 0, -- runs whose agent raised or timed out: count towards a dead letter
+    failed        INTEGER NOT NULL DEFAULT 0, -- runs whose agent raised: count towards a dead letter (a time-out ends the turn)
     unclean       INTEGER NOT NULL DEFAULT 0, -- runs during which the process died: from two on it runs alone
     unclean_alone INTEGER NOT NULL DEFAULT 0, -- of those, while alone: count towards a dead letter
     uses          INTEGER NOT NULL DEFAULT 0, -- msg_seq of the newest reply attempted against `anchor`

@@ -89,7 +89,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="buoy-demo-") as folder:
         demo = Demo(plan, open_view(interactive=interactive), _settings(Path(folder)))
         try:
-            code = on_loop(demo.run)
+            code = on_loop(lambda _: demo.run())
         finally:
             if not demo.is_fine:
                 print("\n".join(["buoy: the demo failed; the end of Buoy's log:", *log]), file=sys.stderr)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import structlog
@@ -17,7 +17,7 @@ from buoy.config import Config
 from buoy.durable import meta
 from buoy.durable.lock import Lock, lock_machine
 from buoy.durable.store import Store
-from buoy.errors import EXIT_OK
+from buoy.errors import EXIT_OK, StoreError
 from buoy.faces.control import Control
 from buoy.gateway.app import App
 from buoy.gateway.courier import Holding
@@ -27,6 +27,7 @@ from buoy.gateway.worker import Turns
 from buoy.platforms.qq.platform import QQ, Account
 
 RENEW_S = 12 * 60 * 60.0
+LAST_WORDS_S = 0.2
 
 log = structlog.get_logger("buoy")
 
@@ -104,8 +105,12 @@ async def serve(
     *,
     until: asyncio.Event | None = None,
     on_start: AppHook | None = None,
+    after: ExitStack | None = None,
 ) -> int:
     """Run until a signal, or until ``until`` is set; returns the exit code. ``lines`` is called inside the loop.
+
+    ``after`` is closed by the caller when the loop is closed: until then the deadline of the shutdown holds, because a
+    task that swallows its cancellation can keep a loop from closing. Without it the deadline ends with this function.
 
     Raises:
         StoreError, BusyError: the store cannot be opened; nothing was started.
@@ -129,15 +134,26 @@ async def serve(
         await control.stop()
         lost = app.lost.result() if app.lost.done() else None
         if lost is None:
-            await store.write(meta.set, "last", app.health() | {"running": False})
+            await _last_words(store, app)
         await app.stop(deadline_s=watch.remaining_s)
     finally:
-        watch.stop()
+        watch.begin_shutdown()
+        if after is None:
+            watch.stop()
+        else:
+            after.callback(watch.stop)
     if lost is not None:
         log.error("store lost", error=str(lost))
         return lost.exit_code
     log.info("stopped")
     return EXIT_OK
+
+
+async def _last_words(store: Store, app: App) -> None:
+    """Leave the last snapshot for `buoy status`, if the disk is quick enough."""
+    with suppress(StoreError, TimeoutError):
+        async with asyncio.timeout(LAST_WORDS_S):
+            await asyncio.shield(store.write(meta.set, "last", app.health() | {"running": False}))
 
 
 def handlers(app: App) -> dict[str, Any]:

@@ -86,7 +86,10 @@ class Watch:
         if self._timer is not None:
             self._timer.cancel()
         if self._before:
-            signal.set_wakeup_fd(self._wakeup)
+            try:
+                signal.set_wakeup_fd(self._wakeup)
+            except (ValueError, OSError):  # it was the loop's own, which is closed by now
+                signal.set_wakeup_fd(-1)
             for number, handler in self._before.items():
                 signal.signal(number, handler)
         self._thread.join(timeout=2 * TICK_S)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import time
+from contextlib import suppress
 
 from buoy.chat import Message
 
@@ -13,6 +14,12 @@ from buoy.chat import Message
 async def answer(message: Message) -> str:
     await asyncio.Event().wait()
     return message.text
+
+
+async def deaf(message: Message) -> str:
+    while True:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
 
 
 async def block(message: Message) -> str:
