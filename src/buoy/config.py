@@ -12,12 +12,10 @@ Every error is a :class:`ConfigError` of one line: the setting by both names, wh
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import stat
 import sys
-import tomllib
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -112,6 +110,8 @@ def _read(path: Path | None, env: Mapping[str, str]) -> tuple[Path | None, dict[
     file = Path.cwd() / (named or Path(DEFAULT_FILE)).expanduser()
     if named is None and not file.exists():
         return None, {}
+    import tomllib  # noqa: PLC0415  the environment alone is enough
+
     try:
         return file, tomllib.loads(file.read_bytes().decode())
     except OSError as error:
@@ -380,6 +380,8 @@ def _explain(text: str) -> ConfigError:
 
 def _unknown(at: str, key: str) -> ConfigError:
     """One line about a key that does not exist, with the one that was perhaps meant."""
+    import difflib  # noqa: PLC0415  a running Buoy needs it no more
+
     prefix = f"{_key(at)}." if at else ""
     known = {row.path.removeprefix(prefix).split(".")[0] for row in SETTINGS if row.path.startswith(prefix)}
     near = difflib.get_close_matches(key, sorted(known), 1)
