@@ -71,10 +71,6 @@ def test_the_same_key_is_the_same_letter_unchanged(db: sqlite3.Connection) -> No
     assert second.letter == got(db, first.id)
     assert second.letter.state is LetterState.DEAD
     assert outbox.put(db, letter("send/1", bot="b2")).fresh
-    found = outbox.by_key(db, BOT, "send/1")
-    assert found is not None
-    assert found.id == first.id
-    assert outbox.by_key(db, BOT, "send/2") is None
 
 
 # --- attempts ---

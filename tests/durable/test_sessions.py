@@ -37,9 +37,9 @@ def test_ready_opens_a_session_and_a_later_one_replaces_it(db: sqlite3.Connectio
     assert (known.session, known.stored, known.updated_at, known.ready_at) == ("S1", 9, 101.0, 10.0)
     sessions.open_session(db, BOT, 0, "S2", 1, 20.0)
     assert stored(db) == 1
-    sessions.drop_session(db, BOT, 0)
-    assert sessions.cursor(db, BOT, 0) is None
-    assert sessions.cursor(db, BOT, 1) is not None
+    other = sessions.cursor(db, BOT, 1)
+    assert other is not None
+    assert other.session == "T1"
 
 
 def test_every_dispatch_moves_the_cursor_also_a_duplicate_and_one_without_a_turn(db: sqlite3.Connection) -> None:

@@ -25,7 +25,6 @@ from buoy.durable import meta
 from buoy.durable.sessions import (
     advance,
     cursor,
-    drop_session,
     gaps,
     identifies_since,
     open_session,
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALONE_AFTER", "DEAD_AFTER", "Put", "advance", "again", "anchor_of", "anchors", "bury", "claim", "counts",
-    "cursor", "drop", "drop_session", "event_of", "finish", "finish_replied", "gaps", "get", "give_back", "heads",
+    "cursor", "drop", "event_of", "finish", "finish_replied", "gaps", "get", "give_back", "heads",
     "history", "identifies_since", "is_spent", "listing", "needs_alone", "open_session", "page", "put",
     "record_gap", "record_identify", "retry_dead", "spend", "unready", "urgent", "use", "void_claims",
 ]  # fmt: skip

@@ -315,12 +315,6 @@ def get(db: sqlite3.Connection, row: int) -> Letter | None:
     return None if found is None else _letter(found)
 
 
-def by_key(db: sqlite3.Connection, bot: str, key: str) -> Letter | None:
-    """Read the letter of an idempotency key."""
-    found = db.execute(_GET_BY_KEY, (key, bot)).fetchone()
-    return None if found is None else _letter(found)
-
-
 def of_event(db: sqlite3.Connection, event: int) -> list[Letter]:
     """Read the letters that answer one inbox row, in order: what a re-run is told was delivered."""
     return [_letter(row) for row in db.execute(_OF_EVENT, (event,))]

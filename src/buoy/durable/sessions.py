@@ -68,11 +68,6 @@ def cursor(db: sqlite3.Connection, bot: str, shard: int) -> Cursor | None:
     return None if found is None else Cursor(*found)
 
 
-def drop_session(db: sqlite3.Connection, bot: str, shard: int) -> None:
-    """Forget a session that the platform no longer knows."""
-    db.execute("DELETE FROM cursor WHERE bot = ? AND shard = ?", (bot, shard))
-
-
 def record_identify(db: sqlite3.Connection, bot: str, shard: int, now: float) -> int:
     """Count an IDENTIFY against the budget, before it leaves."""
     row = db.execute("INSERT INTO identify (bot, shard, at) VALUES (?, ?, ?)", (bot, shard, now)).lastrowid

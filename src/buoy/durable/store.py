@@ -1,11 +1,10 @@
 """The async door to the database: jobs of many callers, one transaction, one commit on a thread.
 
-A job is a plain function over the connection. Jobs run on the loop's thread, in the order they were written;
-only COMMIT, which waits for the disk, runs in a thread of its own. Whatever is written while a commit runs
-goes into the next one: no timer, one hand-off and one fsync per batch however many wait.
+A job is a plain function over the connection. Jobs run on the loop's thread, in the order they were written; only COMMIT,
+which waits for the disk, runs in a thread of its own. Whatever is written while a commit runs goes into the next one: no
+timer, one hand-off and one fsync per batch however many wait.
 
-    idle --write--> scheduled --(next turn of the loop)--> jobs run --> COMMIT in the thread --> futures
-    resolve --> ...
+    idle --write--> scheduled --(next turn of the loop)--> jobs run --> COMMIT in the thread --> futures resolve --> ...
 """
 
 from __future__ import annotations
@@ -17,15 +16,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, cast
+from pathlib import Path
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
 from buoy.durable import meta, schema
 from buoy.durable.lock import Lock, lock_directory
 from buoy.durable.schema import peek
 from buoy.errors import StoreError, StoreLostError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["Store", "StoreStats", "peek"]
 
