@@ -1,10 +1,10 @@
 """The async door to the database: jobs of many callers, one transaction, one commit on a thread.
 
-A job is a plain function over the connection. Jobs run on the loop's thread, in the order they were written; only COMMIT,
-which waits for the disk, runs in a thread of its own. Whatever is written while a commit runs goes into the next one: no
-timer, one hand-off and one fsync per batch however many wait.
+A job is a plain function over the connection. Jobs run on the loop's thread, in the order they were written; only
+COMMIT, which waits for the disk, runs in a thread of its own. Whatever is written while a commit runs goes into the
+next one: no timer, one hand-off and one fsync per batch however many wait.
 
-    idle --write--> scheduled --(next turn of the loop)--> jobs run --> COMMIT in the thread --> futures resolve --> ...
+    idle --write--> scheduled --(next turn of the loop)--> jobs run --> COMMIT in the thread --> futures resolve
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from buoy.durable import meta, schema
+from buoy.durable import faults, meta, schema
 from buoy.durable.lock import Lock, lock_directory
 from buoy.durable.schema import peek
 from buoy.errors import StoreError, StoreLostError
@@ -27,19 +27,6 @@ from buoy.errors import StoreError, StoreLostError
 __all__ = ["Store", "StoreStats", "peek"]
 
 BATCH: Final = 2000  # jobs in one transaction: some 50 ms of the loop's time at most
-
-# SQLite's primary codes. After these nothing was stored, and the same file may work again later ...
-_REFUSED: Final = {
-    sqlite3.SQLITE_FULL: "the disk is full: free space",
-    sqlite3.SQLITE_BUSY: "another process holds the database: stop it",
-    sqlite3.SQLITE_LOCKED: "another process holds the database: stop it",
-    sqlite3.SQLITE_READONLY: "the database became read-only: check the disk",
-    sqlite3.SQLITE_CANTOPEN: "the database cannot be opened: check the disk and the data directory",
-    sqlite3.SQLITE_NOMEM: "no memory is left: free some",
-    sqlite3.SQLITE_INTERRUPT: "it was interrupted: try again",
-}
-# ... and after these, or anything unforeseen from COMMIT, the file or its cache can no longer be trusted.
-_LOST: Final = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,7 +36,7 @@ _Queue = dict[asyncio.Future[Any], tuple[Callable[..., Any], tuple[Any, ...]]]
 
 @dataclass(slots=True)
 class StoreStats:
-    """What the store has done since it was opened; seconds are wall-clock lengths."""
+    """What the store has done since it was opened."""
 
     commits: int = 0
     jobs: int = 0
@@ -114,7 +101,7 @@ class Store:
             except sqlite3.Error as error:
                 reader.close()
                 writer.close()
-                raise StoreError(f"cannot write to {directory / schema.FILE}: {_explain(error)}") from error
+                raise StoreError(f"cannot write to {directory / schema.FILE}: {faults.explain(error)}") from error
         except BaseException:
             lock.release()
             raise
@@ -167,7 +154,7 @@ class Store:
         try:
             return job(self._reader, *args, **kwargs)
         except sqlite3.Error as error:
-            raise StoreError(f"cannot read the database: {_explain(error)}") from error
+            raise StoreError(f"cannot read the database: {faults.explain(error)}") from error
 
     # --- the batch ---
 
@@ -221,7 +208,7 @@ class Store:
             sqlite3.Error: the database, not a job, is at fault; all of the batch failed.
         """
         db = self._writer
-        if _is_storage(error):
+        if faults.is_storage(error):
             raise error
         _roll_back(db)
         db.execute("BEGIN IMMEDIATE")
@@ -231,7 +218,7 @@ class Store:
             try:
                 result = job(db, *args)
             except Exception as own:
-                if _is_storage(own) or not db.in_transaction:
+                if faults.is_storage(own) or not db.in_transaction:
                     raise
                 db.execute("ROLLBACK TO job")
                 self.stats.waiting -= 1
@@ -290,23 +277,28 @@ class Store:
         try:
             _roll_back(self._writer)
         except sqlite3.Error as second:
-            error = second if _code(second) in _LOST else error
-        if _code(error) in _REFUSED:
-            refused = StoreError(f"nothing was stored: {_explain(error)}")
+            error = second if faults.code_of(second) in faults.LOST else error
+        if faults.code_of(error) in faults.REFUSED:
+            refused = StoreError(f"nothing was stored: {faults.explain(error)}")
             for future in futures:
                 _fail(future, refused)
             self._go_on()
             return
         lost = StoreLostError(f"the database can no longer be trusted ({error}): restart Buoy, and check the disk")
         self._refusal = lost
-        queue, self._queue = self._queue, {}
-        self.stats.waiting -= len(queue)
-        self.stats.failed += len(queue)
-        for future in [*futures, *queue]:
+        for future in futures:
             _fail(future, lost)
+        self._drop_queue(lost)
         self._rest()
         if self.on_lost is not None:
             self.on_lost(lost)
+
+    def _drop_queue(self, error: StoreError) -> None:
+        queue, self._queue = self._queue, {}
+        self.stats.waiting -= len(queue)
+        self.stats.failed += len(queue)
+        for future in queue:
+            _fail(future, error)
 
     def _refusal_is_lost(self) -> bool:
         return isinstance(self._refusal, StoreLostError)
@@ -330,12 +322,7 @@ class Store:
                     self._idle = loop.create_future()
                     await self._idle
         except TimeoutError:
-            late = StoreError("not stored: the disk did not answer before the store had to close")
-            queue, self._queue = self._queue, {}
-            self.stats.waiting -= len(queue)
-            self.stats.failed += len(queue)
-            for future in queue:
-                _fail(future, late)
+            self._drop_queue(StoreError("not stored: the disk did not answer before the store had to close"))
         if self._committing or self._closed:
             return
         self._closed = True
@@ -388,20 +375,3 @@ def _seen(future: asyncio.Future[Any]) -> None:
 def _roll_back(db: sqlite3.Connection) -> None:
     if db.in_transaction:
         db.execute("ROLLBACK")
-
-
-def _code(error: BaseException) -> int | None:
-    """Return the primary result code of an SQLite error; None for anything else."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else cast("int", code) & 0xFF
-
-
-def _is_storage(error: BaseException) -> bool:
-    """Say whether the database itself is at fault, not the job."""
-    return isinstance(error, sqlite3.Error) and (_code(error) in _REFUSED or _code(error) in _LOST)
-
-
-def _explain(error: BaseException) -> str:
-    """Return cause and remedy in one line."""
-    remedy = _REFUSED.get(_code(error) or -1)
-    return f"{error}; {remedy}" if remedy else str(error)
