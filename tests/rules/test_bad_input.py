@@ -374,16 +374,15 @@ def test_no_log_line_no_byte_of_the_data_directory_and_no_status_holds_the_secre
         async with prepared(tmp_path / "data") as (sim, buoy):
             await buoy.start()
             tokens = set(sim.world.tokens)
-            for n, fault in enumerate(
-                (
-                    {"kind": "http_status", "status": 502, "body": "html"},
-                    {"kind": "accept_then_reset"},
-                    {"kind": "error_code", "code": 11253},
-                    {"kind": "error_code", "code": 11255},
-                    {"kind": "error_code", "code": 99_999_999, "status": 400, "text": SECRET[::-1]},
-                )
-            ):
-                sim.faults.add(**fault, endpoint="send", count=1)  # type: ignore[arg-type]
+            faults: tuple[dict[str, Any], ...] = (
+                {"kind": "http_status", "status": 502, "body": "html"},
+                {"kind": "accept_then_reset"},
+                {"kind": "error_code", "code": 11253},
+                {"kind": "error_code", "code": 11255},
+                {"kind": "error_code", "code": 99_999_999, "status": 400, "text": SECRET[::-1]},
+            )
+            for n, fault in enumerate(faults):
+                sim.faults.add(**fault, endpoint="send", count=1)
                 await sim.say(f"send {n}", user=n)
                 await sim.until(lambda: not sim.faults.active)
             sim.faults.add("revoke_tokens")

@@ -1,4 +1,4 @@
-"""What an error of SQLite means for the store: nothing was stored, or nothing is to be trusted. By code, not by text."""
+"""What an error of SQLite means for the store: nothing was stored, or nothing is to be trusted. By code, not text."""
 
 from __future__ import annotations
 
