@@ -123,14 +123,18 @@ def merge_held(
 
 
 def reword(db: sqlite3.Connection, letter: Letter, bodies: Sequence[bytes], reason: str, now: float) -> list[Letter]:
-    """Give a refused letter another body; further bodies become letters of their own."""
+    """Give a refused letter another body; further bodies become letters of their own, beside those of before."""
     outbox.reword(db, letter.id, bodies[0], reason, now)
     first = outbox.get(db, letter.id)
     assert first is not None
-    more = (
-        replace(first, id=0, key=f"{letter.key}~{n}", body=body, created_at=now) for n, body in enumerate(bodies[1:], 2)
-    )
-    return [first, *(outbox.put(db, one).letter for one in more)]
+    letters, n = [first], 2
+    for body in bodies[1:]:
+        while not (
+            put := outbox.put(db, replace(first, id=0, key=f"{letter.key}~{n}", body=body, created_at=now))
+        ).fresh:
+            n += 1
+        letters.append(put.letter)
+    return letters
 
 
 def end_turn(db: sqlite3.Connection, batch: Batch, end: tuple[int, str] | None, now: float) -> list[Letter]:
