@@ -62,7 +62,7 @@ async def _directly(
         where = app.resolve(Target.parse(target))
         receipt = await app.send(where, Reply(text), key=key, origin="cli")
         letter = store.read(outbox.get, receipt.id)
-        if letter is not None and letter.state in OPEN:
+        if letter is not None and receipt.state in OPEN and letter.state in OPEN:
             app.sender.revive(letter)  # a caller's retry: the letter of then, which this process does not know of yet
         ends_at = time.monotonic() + WAIT_S
         while letter is not None and letter.state not in SETTLED and time.monotonic() < ends_at:
