@@ -42,7 +42,7 @@ def bytes_of(directory: Path) -> dict[str, bytes]:
 def test_an_empty_directory_gets_the_whole_schema(tmp_path: Path) -> None:
     file = filled(tmp_path / "data")
     db = sqlite3.connect(file)
-    assert tables(db) >= {"inbox", "outbox", "cursor", "identify", "gap", "note", "meta"}
+    assert tables(db) >= {"inbox", "outbox", "cursor", "identify", "gap", "note", "meta", "permission"}
     assert db.execute("PRAGMA user_version").fetchone() == (len(schema.STEPS),)
     assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     db.close()
@@ -92,9 +92,11 @@ def test_a_newer_schema_is_refused_and_not_touched(tmp_path: Path) -> None:
     reader.close()
     writer.close()
     before = bytes_of(file.parent)
-    with pytest.raises(StoreError, match=r"has schema 2 and this Buoy knows 1.*install the newer Buoy"):
+    with pytest.raises(
+        StoreError, match=rf"has schema {len(NEXT)} and this Buoy knows {len(schema.STEPS)}.*install the newer Buoy"
+    ):
         Store.open(file.parent, now=1.0)
-    with pytest.raises(StoreError, match="has schema 2"):
+    with pytest.raises(StoreError, match=f"has schema {len(NEXT)}"):
         peek(file.parent)
     (file.parent / "lock").unlink()
     assert {name: data for name, data in bytes_of(file.parent).items() if data} == before

@@ -386,7 +386,7 @@ def test_an_older_schema_is_migrated_after_a_backup_and_a_newer_one_is_refused_u
                 assert backup.execute("PRAGMA user_version").fetchone() == (old,)
                 assert backup.execute("SELECT count(*) FROM inbox WHERE state = 'done'").fetchone() == (1,)
             before = (buoy.directory / "buoy.db").read_bytes()
-            with pytest.raises(StoreError, match=r"schema 2 and this Buoy knows 1.*newer Buoy"):
+            with pytest.raises(StoreError, match=rf"schema {old + 1} and this Buoy knows {old}.*newer Buoy"):
                 await buoy.start()
             assert StoreError.exit_code == EXIT_STORE
             assert (buoy.directory / "buoy.db").read_bytes() == before

@@ -12,7 +12,9 @@ from buoy.errors import StoreError
 
 FILE: Final = "buoy.db"
 APPLICATION_ID: Final = 0x42554F59  # "BUOY", in the file's header: this database is ours
-STEPS: Final = (Path(__file__).with_name("schema.sql").read_text(encoding="utf-8"),)
+STEPS: Final = tuple(
+    Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("schema.sql", "schema_2.sql")
+)
 """STEPS[n] brings schema n to n + 1; schema 0 is the empty file. A release only ever appends."""
 
 WAL_PAGES: Final = 2000  # checkpoint after 8 MB: in the commit, on its thread

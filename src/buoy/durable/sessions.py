@@ -24,6 +24,7 @@ class Gap(NamedTuple):
     from_at: float
     to_at: float
     cause: str
+    done: str
 
 
 def open_session(db: sqlite3.Connection, bot: str, shard: int, session: str, seq: int, now: float) -> None:
@@ -102,11 +103,12 @@ def record_gap(
     from_at: float,
     to_at: float,
     cause: str,
+    done: str = "",
 ) -> int:
-    """Record a span in which events may have been lost."""
+    """Record a span in which events may have been lost, and what was ``done`` about it, for people."""
     row = db.execute(
-        "INSERT INTO gap (bot, shard, session, stored, from_at, to_at, cause) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (bot, shard, session, stored, from_at, to_at, cause),
+        "INSERT INTO gap (bot, shard, session, stored, from_at, to_at, cause, done) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (bot, shard, session, stored, from_at, to_at, cause, done),
     ).lastrowid
     assert row is not None
     return row
@@ -114,5 +116,9 @@ def record_gap(
 
 def gaps(db: sqlite3.Connection, bot: str | None = None, limit: int = 50) -> list[Gap]:
     """List gaps, newest first."""
-    rows = db.execute("SELECT * FROM gap WHERE ?1 IS NULL OR bot = ?1 ORDER BY id DESC LIMIT ?2", (bot, limit))
+    rows = db.execute(
+        "SELECT id, bot, shard, session, stored, from_at, to_at, cause, done FROM gap "
+        "WHERE ?1 IS NULL OR bot = ?1 ORDER BY id DESC LIMIT ?2",
+        (bot, limit),
+    )
     return [Gap(*row) for row in rows]
