@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def measured(row: int, what: str, value: float, bound: float, *, unit: str = "s") -> None:
-    """Hold ``value`` against ``bound``; ``row`` is the fault's number, ``what`` says in a few words what was measured."""
+    """Hold ``value`` against ``bound``; ``row`` is the fault's number, ``what`` names what was measured."""
     test = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0]
     if path := os.environ.get("BUOY_MEASURED"):
         line = {
