@@ -298,7 +298,8 @@ class Worker:
                 if not reply.text.strip():
                     continue
                 if last is not None:
-                    await self._queue(self._sender.batch(event, self._compose(event, [last])), None)
+                    with self._patience.pause():  # a slow disk is not the agent's fault
+                        await self._insist(event, [last], None)
                 last = reply
         return [last] if last is not None else []
 
@@ -306,12 +307,16 @@ class Worker:
         return self._platforms[event.bot].compose(event, replies) if replies else []
 
     async def _finish(self, event: Event, replies: Sequence[Reply], *, reason: str = "") -> None:
-        """End the turn and queue its letters, in one transaction. A full disk is waited for: nothing is lost."""
+        """End the turn and queue its letters, in one transaction."""
+        await self._insist(event, replies, (event.id, reason))
+
+    async def _insist(self, event: Event, replies: Sequence[Reply], end: tuple[int, str] | None) -> None:
+        """Commit letters, and the end of their turn where it has come. A full disk is waited for: nothing is lost."""
         bodies = self._compose(event, replies)
         while True:
             batch = self._sender.batch(event, bodies)
             try:
-                await self._queue(batch, (event.id, reason))
+                await self._queue(batch, end)
             except StoreError as error:
                 log.warning("turn not committed", turn=event.id, error=str(error))
                 await asyncio.sleep(STORE_RETRY_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,10 +58,12 @@ class QQ:
         wall: Callable[[], float] = time.time,
         http: Http | None = None,
         open_socket: OpenSocket | None = None,
+        draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.bot = account.app_id
         self._account = account
         self._wall = wall
+        self._draw = draw
         self._http = http or Http(environ=environ)
         self._token = TokenSource(self._http, account.app_id, account.secret, account.token_urls, clock=monotonic)
         self._hosts = Hosts(account.api_bases)
@@ -82,6 +85,7 @@ class QQ:
             wall=self._wall,
             intents=self._account.intents,
             shard=self._account.shard,
+            draw=self._draw,
         )
         return {f"shard{self._account.shard[0]}": connection.run}
 
