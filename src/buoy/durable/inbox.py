@@ -27,6 +27,9 @@ from buoy.durable.sessions import (
     cursor,
     gaps,
     identifies_since,
+    leave_note,
+    lose,
+    mark_whole,
     open_session,
     record_gap,
     record_identify,
@@ -41,7 +44,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ALONE_AFTER", "DEAD_AFTER", "Put", "advance", "again", "anchor_of", "anchors", "bury", "claim", "counts",
     "cursor", "drop", "event_of", "finish", "finish_replied", "gaps", "get", "give_back", "heads",
-    "history", "identifies_since", "is_spent", "listing", "needs_alone", "open_session", "page", "put",
+    "history", "identifies_since", "is_spent", "leave_note", "listing", "lose", "mark_whole", "needs_alone",
+    "open_session", "page", "put",
     "record_gap", "record_identify", "retry_dead", "spend", "unready", "urgent", "use", "void_claims",
 ]  # fmt: skip
 

@@ -110,10 +110,15 @@ def _show_status(snapshot: dict[str, Any]) -> None:
         age = known.get("oldest_s")
         out.print(f"{box}: {states}" + (f"; oldest waits {ago(age)}" if age else ""))
     for gap in snapshot["gaps"]:
-        out.print(
-            f"[yellow]gap[/] of {ago(gap['to_at'] - gap['from_at'])} from {when(gap['from_at'])}: {gap['cause']}; "
-            "messages of that time may be lost at QQ"
-        )
+        out.print("[yellow]gap[/] ", end="")
+        out.print(gap_line(gap), markup=False)
+
+
+def gap_line(gap: dict[str, Any]) -> str:
+    """Say of which bot, from when to when, why, and what was done."""
+    seconds, end = gap["to_at"] - gap["from_at"], when(gap["to_at"])
+    span = f"{ago(seconds)} from {when(gap['from_at'])} to {end}" if seconds >= 1 else f"no time between, at {end}"
+    return f"of bot {gap['bot']}: {span}: {gap['cause']}; {gap['done'] or 'messages of that time may be lost at QQ'}"
 
 
 # --- rows ------------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ class Connection:
         unready = self._intake.unready(self.bot, self._shard, now - DAY_S)
         ages_s = tuple(max(0.0, now - at) for at in unready)
         self._keeper.knows(cursor.session if cursor is not None else None)
-        if cursor is None or not cursor.session:
+        if cursor is None:
             return m.Start(None, ages_s)
         known = m.Session(cursor.session, cursor.stored, cursor.stored)
         return m.Start(known, ages_s, max(0.0, now - cursor.ready_at))
@@ -208,7 +208,7 @@ class Connection:
     def _do(self, command: m.Command) -> None:
         """Carry out one command. Nothing here waits."""
         match command:
-            case m.Keep(is_counted):
+            case m.Keep(is_counted, is_whole):
                 known = self.state.session if is_counted else None
                 self._keeper.keep(
                     self._frame,
@@ -216,6 +216,7 @@ class Connection:
                     session=None if known is None else known.id,
                     seq=self._seq,
                     generation=self.state.generation,
+                    whole=is_whole,
                 )
             case m.Beat(_, stored):
                 self._send(wire.heartbeat(stored))
@@ -236,7 +237,9 @@ class Connection:
             case m.MarkReady():
                 pass  # READY's own row opens the session, in one transaction
             case m.RecordGap():
-                self._keeper.record(command)
+                self._keeper.owe(command)
+            case m.MarkWhole(session_id, stored):
+                self._intake.mark_whole(self.bot, self._shard, session=session_id, stored=stored)
             case m.Close(_, code):
                 self._close(code)
             case m.Stopped():

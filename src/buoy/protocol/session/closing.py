@@ -13,7 +13,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from buoy.protocol import limits
-from buoy.protocol.session.attempts import Step, at_least, block, drop, retry
+from buoy.protocol.session.attempts import Step, at_least, block, retry
+from buoy.protocol.session.losing import by_close, drop
 from buoy.protocol.session.state import Phase, State
 from buoy.protocol.session.words import Trouble
 from buoy.protocol.wire import Close, Intent
@@ -141,8 +142,9 @@ def ended(s: State, now: float, code: int | None, reason: str, *, gone: bool) ->
     lost = (shown and action in DROPPING) or (invalid and not s.resumable)
     cause = Trouble.INVALID if lost or invalid else Trouble.CLOSED
     floor = limits.INVALID_SESSION_PAUSE_S if lost else (0.0, 0.0)
+    how = by_close(code, invalid=invalid, resuming=s.phase is Phase.RESUMING)
     if action is Action.BLOCK:
-        return block(drop(s, cause), now, CLOSE_TROUBLES[code or 0], code, reason, gone=gone)
+        return block(drop(s, cause, how), now, CLOSE_TROUBLES[code or 0], code, reason, gone=gone)
     if s.identified:
         proven = action is Action.INTENTS
         if proven and s.intents == MINIMUM_INTENTS and s.refused:
@@ -155,7 +157,7 @@ def ended(s: State, now: float, code: int | None, reason: str, *, gone: bool) ->
     elif action is Action.PAUSE:
         floor = at_least(limits.TOO_FAST_PAUSE_S)
     if lost:
-        s = drop(s, cause)
+        s = drop(s, cause, how)
     excused = action is Action.ROTATE
     return retry(s, now, cause, code=code, reason=reason, floor=floor, gone=gone, excused=excused)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from buoy.protocol import limits
+from buoy.protocol.session import losing
 from buoy.protocol.session.attempts import (
     CLOSE_CODE,
     Step,
@@ -17,13 +18,13 @@ from buoy.protocol.session.attempts import (
     begin,
     block,
     can_resume,
-    drop,
     enter,
     pause,
     refusal_pause,
     retry,
 )
 from buoy.protocol.session.closing import REMEDIES, ended
+from buoy.protocol.session.losing import drop
 from buoy.protocol.session.state import SOCKET, TRYING, Phase, State
 from buoy.protocol.session.words import (
     Ack,
@@ -40,6 +41,7 @@ from buoy.protocol.session.words import (
     Located,
     LocateFailed,
     MarkReady,
+    MarkWhole,
     Open,
     Opened,
     OpenFailed,
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _KEEP: Final = (Keep(),)
+_KEEP_REPLAYED: Final = (Keep(whole=False),)
 _KEEP_LOOSE: Final = (Keep(counted=False),)
 
 
@@ -109,10 +112,10 @@ def _start(s: State, e: Start, now: float) -> Step:
     s = replace(
         s,
         identify_after=max(s.identify_after, not_before),
-        gap=RecordGap(lost_id, stored, Trouble.UNREADY),
+        gap=RecordGap(lost_id, stored, Trouble.UNREADY, losing.UNREADY),
     )
     low, high = (max(0.0, newest_at + bound - now) for bound in backoff(unready))
-    return pause(s, now, (low, high), Trouble.UNREADY, reason="the last run ended between IDENTIFY and READY")
+    return pause(s, now, (low, high), Trouble.UNREADY, reason=losing.UNREADY)
 
 
 def _woke(s: State, _: Woke, now: float) -> Step:
@@ -155,7 +158,7 @@ def _hello(s: State, e: Hello, now: float) -> Step:
     interval_s = e.interval_s if low <= e.interval_s <= high else limits.DEFAULT_HEARTBEAT_S
     s = replace(s, interval_s=interval_s, fresh_url=False, last_frame_at=now)
     if s.session is None or not can_resume(s):
-        s = enter(drop(s, Trouble.INVALID), Phase.RESERVING, now, limits.RESERVE_DEADLINE_S)
+        s = enter(drop(s, Trouble.INVALID, losing.UNREADABLE), Phase.RESERVING, now, limits.RESERVE_DEADLINE_S)
         return s, (Reserve(s.generation),)
     resume = SendResume(s.generation, s.session.id, s.session.stored)
     s = enter(s, Phase.RESUMING, now, limits.READY_DEADLINE_S)
@@ -188,20 +191,21 @@ def _reserve_failed(s: State, e: ReserveFailed, now: float) -> Step:
 
 
 def _ready(s: State, e: Ready, now: float) -> Step:
-    known = s.phase is Phase.LIVE and s.session is not None and s.session.id == e.session_id
+    known = s.phase is not Phase.IDENTIFYING and s.session is not None and s.session.id == e.session_id != ""
     if known or s.phase not in {Phase.IDENTIFYING, Phase.RESUMING, Phase.LIVE}:
         return _dispatch(s, Dispatch(e.generation, e.seq), now)
-    gap = drop(s, Trouble.INVALID).gap  # a READY that nobody asked for ends the session, too
+    gap = drop(s, Trouble.INVALID, losing.UNASKED).gap  # a READY that nobody asked for ends the session, too
+    asked = s.identified
     s = _go_live(s, now, Session(e.session_id, e.seq or 0, 0))
     s = replace(s, identified=False, refused=0, futile=0, held=False, session_at=now)
-    return s, (MarkReady(e.session_id), *((gap,) if gap else ()), *_KEEP)
+    return s, (MarkReady(e.session_id), *((losing.after_ready(gap, asked=asked),) if gap else ()), *_KEEP)
 
 
 def _resumed(s: State, e: Resumed, now: float) -> Step:
     if s.phase is not Phase.RESUMING or s.session is None:
         return _dispatch(s, Dispatch(e.generation, e.seq), now)
     gap = s.gap
-    return _go_live(s, now, _saw(s.session, e.seq)), (gap, *_KEEP) if gap else _KEEP
+    return _go_live(s, now, _saw(s.session, e.seq)), (losing.after_resumed(gap), *_KEEP) if gap else _KEEP
 
 
 def _go_live(s: State, now: float, session: Session) -> State:
@@ -228,7 +232,7 @@ def _dispatch(s: State, e: Dispatch, now: float) -> Step:
             return replace(s, session=_saw(session, e.seq), last_frame_at=now, last_dispatch_at=now), _KEEP
         if s.phase is Phase.RESUMING:
             s = replace(s, session=_saw(session, e.seq), last_frame_at=now, last_dispatch_at=now)
-            return replace(s, deadline=now + limits.READY_DEADLINE_S), _KEEP
+            return replace(s, deadline=now + limits.READY_DEADLINE_S), _KEEP_REPLAYED
     return (replace(s, last_frame_at=now), _KEEP_LOOSE) if s.phase in SOCKET else (s, ())
 
 
@@ -279,7 +283,10 @@ def _ack(s: State, _: Ack, now: float) -> Step:
     if s.phase not in SOCKET:
         return s, ()
     next_beat = s.beat_at + s.interval_s if s.missed and s.next_beat < math.inf else s.next_beat
-    return replace(s, missed=0, next_beat=next_beat, last_ack_at=now, last_frame_at=now), ()
+    s = replace(s, missed=0, next_beat=next_beat, last_ack_at=now, last_frame_at=now)
+    session = s.session
+    whole = s.phase is Phase.LIVE and session is not None and session.id and session.stored == session.seen
+    return s, (MarkWhole(session.id, session.stored),) if whole and session and not s.held else ()
 
 
 def _beat_asked(s: State, _: BeatAsked, now: float) -> Step:
@@ -338,7 +345,13 @@ def _ripe(s: State, now: float) -> Step:
     if now < retire_at or now < quiet_at:
         return replace(s, deadline=retire_at if now < retire_at else quiet_at), ()
     reason = "a session this old may go deaf"
-    return retry(drop(s, Trouble.AGED), now, Trouble.AGED, reason=reason, excused=True)
+    return retry(
+        drop(s, Trouble.AGED, "was replaced on purpose, since it was old"),
+        now,
+        Trouble.AGED,
+        reason=reason,
+        excused=True,
+    )
 
 
 def _late(cause: Trouble, reason: str) -> Callable[[State, float], Step]:
