@@ -79,6 +79,8 @@ class Bot(Table, frozen=True):
     transport: Literal["websocket"] = "websocket"
     intents: Annotated[int, Meta(ge=1, lt=1 << 31)] = DEFAULT_INTENTS
     shard: tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=1)]] = (0, 1)
+    expect_event_h: Annotated[float, Meta(ge=0, le=720)] = 0.0
+    """0: silence is never too long."""
     proactive: tuple[Literal["c2c", "group", "channel", "dm"], ...] = ("c2c",)
     proactive_unsure: Literal["keep", "repeat"] = "keep"
     agent: Agent = Agent()
@@ -176,6 +178,7 @@ SETTINGS: Final = tuple(
         ("bots.transport", "QQ_TRANSPORT", "websocket, or leave it out", "how events arrive"),
         ("bots.intents", "", 'a number, or a list such as ["GROUP_AND_C2C_EVENT"]', "events to ask for"),
         ("bots.shard", "", "[index, count], index below count", "part of the events; default [0, 1]"),
+        ("bots.expect_event_h", "", "hours from 0 to 720; 0: never", "so long without an event is a deaf session"),
         ("bots.proactive", "", "a list of c2c, group, channel, dm", "where unasked messages may go"),
         ("bots.proactive_unsure", "", "keep or repeat", "a proactive message that perhaps arrived"),
         ("bots.agent.kind", "BUOY_AGENT", "echo, openai, command:PROGRAM, python:MODULE:FUNCTION", "agent"),

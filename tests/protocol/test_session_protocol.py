@@ -254,6 +254,49 @@ def test_p8_the_age_counts_across_restarts() -> None:
     assert len(world.times(m.SendIdentify)) == 1
 
 
+def test_a_session_replays_its_own_ready_and_loses_nothing_by_it() -> None:
+    class Replaying(Platform):
+        def resume(self, command: m.SendResume) -> Later:
+            return [(0.02, m.Ready(command.generation, command.session_id, 1)), *super().resume(command)]
+
+    world = World(Replaying()).live()
+    world.push(m.Closed, None)
+    world.run_until(Phase.LIVE, 10)
+    world.run(100)
+    assert (world.gaps, len(world.commands(m.SendResume))) == ([], 1)
+    assert len(world.commands(m.MarkReady)) == 1
+
+
+def test_an_ack_vouches_for_what_came_before_it_only_where_all_of_that_is_stored() -> None:
+    world = World().live()
+    world.dispatch()
+    world.push(m.Ack)
+    assert world.commands(m.MarkWhole) == []  # sequence 2 is on its way to the disk
+    world.run(0.1)
+    world.push(m.Ack)
+    assert world.commands(m.MarkWhole) == [m.MarkWhole("session-1", 2)]
+    world.state = replace(world.state, held=True)
+    world.push(m.Ack)
+    world.state = replace(world.state, held=False)
+    world.push(m.Closed, None)
+    world.run_until(Phase.RESUMING, 5)
+    world.push(m.Ack)
+    assert len(world.commands(m.MarkWhole)) == 1
+
+
+def test_frames_of_a_replay_are_kept_as_such_until_resumed() -> None:
+    world = World().live()
+    world.dispatch(2)
+    world.platform.newest += 2
+    world.push(m.Closed, None)
+    world.run_until(Phase.LIVE, 5)
+    world.dispatch()
+    first, *replay, resumed, live = [keep.whole for keep in world.commands(m.Keep)][2:]
+    assert (first, resumed, live) == (True, True, True)
+    assert replay
+    assert not any(replay)
+
+
 def test_a_beat_asked_for_is_answered_at_once_but_not_before_the_greeting() -> None:
     world = World().live()
     assert world.feed(m.BeatAsked(world.state.generation)) == (m.Beat(world.state.generation, 1),)

@@ -104,6 +104,9 @@ def _show_status(snapshot: dict[str, Any]) -> None:
             why,
         )
     out.print(table)
+    for name, bot in snapshot["bots"].items():
+        if bot.get("intents_refused"):
+            out.print(intents_line(name, bot), markup=False)
     for box in ("inbox", "outbox"):
         known = snapshot[box]
         states = ", ".join(f"{count} {state}" for state, count in known["states"].items() if count) or "empty"
@@ -112,6 +115,15 @@ def _show_status(snapshot: dict[str, Any]) -> None:
     for gap in snapshot["gaps"]:
         out.print("[yellow]gap[/] ", end="")
         out.print(gap_line(gap), markup=False)
+
+
+def intents_line(name: str, bot: dict[str, Any]) -> str:
+    """Say which event groups a bot goes without, and why."""
+    refused, why = ", ".join(bot["intents_refused"]), bot.get("intents_reason") or "not known"
+    return (
+        f"bot {name} gets no events of {refused}: QQ refused them ({why}); apply for them in the developer console, "
+        "Buoy asks again once a day"
+    )
 
 
 def gap_line(gap: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ random draws and the token; :mod:`buoy.platforms.qq.keeping` stores the frames.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from buoy.platforms.qq import health
+from buoy.platforms.qq import health, remembering
 from buoy.platforms.qq.keeping import Keeper
 from buoy.platforms.qq.locate import LocateError, Location, Locator
 from buoy.protocol import session as m
@@ -46,12 +47,13 @@ class Connection:
         *,
         wall: Callable[[], float],
         intents: int,
+        expect_s: float = math.inf,
         shard: tuple[int, int] = (0, 1),
         draw: Callable[[float, float], float] = random.uniform,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.bot = bot
-        self.state = m.initial(intents)
+        self.state = m.initial(intents, expect_s)
         self.attempts = 0
         """WebSockets that were tried to open."""
         self.last_change_at = wall()
@@ -111,7 +113,8 @@ class Connection:
         if cursor is None:
             return m.Start(None, ages_s)
         known = m.Session(cursor.session, cursor.stored, cursor.stored)
-        return m.Start(known, ages_s, max(0.0, now - cursor.ready_at))
+        granted = remembering.granted_by(cursor.note, now)
+        return m.Start(known, ages_s, max(0.0, now - cursor.ready_at), granted)
 
     async def _tidy(self) -> None:
         """End every timer, task and socket, in `CLOSE_S` at most; then nothing is claimed to be connected."""
@@ -234,8 +237,8 @@ class Connection:
             case m.SendResume(_, session_id, stored):
                 self._keeper.resumes(stored)
                 self._send(wire.resume(self._token, session_id, stored))
-            case m.MarkReady():
-                pass  # READY's own row opens the session, in one transaction
+            case m.MarkReady():  # READY's own row opens the session, in one transaction
+                self._keeper.leave(remembering.note_of(self.state, self._loop.time(), self._wall()))
             case m.RecordGap():
                 self._keeper.owe(command)
             case m.MarkWhole(session_id, stored):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ class Account:
     proactive: frozenset[str] = frozenset({"c2c"})
     """Scenes in which messages without an anchor are tried."""
     repeat_unsure: bool = False
+    expect_event_s: float = math.inf
+    """No event for so long, while heartbeats are acknowledged, means that the session is deaf; inf: never."""
     names_bot: bool = False
     """There are several bots: conversations are written with ``@<bot>``."""
 
@@ -81,6 +84,7 @@ class QQ:
             self._open_socket,
             wall=self._wall,
             intents=self._account.intents,
+            expect_s=self._account.expect_event_s,
             shard=self._account.shard,
         )
         return {f"shard{self._account.shard[0]}": connection.run}

@@ -120,8 +120,10 @@ def pause(
     if held > low:
         low, high = held, max(high, held * limits.JITTER[1])
     close = (Close(s.generation, CLOSE_CODE),) if s.phase in TRYING and not gone else ()
+    live_s = now - s.last_dispatch_at if s.phase is Phase.LIVE and s.last_dispatch_at is not None else 0.0
     s = replace(
         s,
+        silent_s=s.silent_s + live_s,
         phase=phase,
         since=now,
         generation=s.generation + 1,

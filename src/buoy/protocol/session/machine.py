@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from buoy.protocol import limits
-from buoy.protocol.session import losing
+from buoy.protocol.session import intents, losing
 from buoy.protocol.session.attempts import (
     CLOSE_CODE,
     Step,
@@ -25,6 +25,7 @@ from buoy.protocol.session.attempts import (
 )
 from buoy.protocol.session.closing import REMEDIES, ended
 from buoy.protocol.session.losing import drop
+from buoy.protocol.session.renewing import ripe
 from buoy.protocol.session.state import SOCKET, TRYING, Phase, State
 from buoy.protocol.session.words import (
     Ack,
@@ -96,6 +97,8 @@ def _start(s: State, e: Start, now: float) -> Step:
         wanted=s.wanted,
         intents=s.wanted,
         allowed=s.wanted,
+        expect_s=s.expect_s,
+        deaf_at=s.deaf_at,
         generation=s.generation,
         full_at=s.full_at,
         identify_after=s.identify_after,
@@ -104,6 +107,7 @@ def _start(s: State, e: Start, now: float) -> Step:
         attempt=unready,
         refused=unready,
     )
+    s = intents.remembered(s, e.granted, now)
     if not unready:
         return begin(s, now)
     newest_at = now - max(0.0, min(e.unready_ages_s))
@@ -158,7 +162,8 @@ def _hello(s: State, e: Hello, now: float) -> Step:
     interval_s = e.interval_s if low <= e.interval_s <= high else limits.DEFAULT_HEARTBEAT_S
     s = replace(s, interval_s=interval_s, fresh_url=False, last_frame_at=now)
     if s.session is None or not can_resume(s):
-        s = enter(drop(s, Trouble.INVALID, losing.UNREADABLE), Phase.RESERVING, now, limits.RESERVE_DEADLINE_S)
+        s = drop(s, Trouble.INVALID, losing.UNREADABLE)
+        s = enter(intents.all_again(s, now), Phase.RESERVING, now, limits.RESERVE_DEADLINE_S)
         return s, (Reserve(s.generation),)
     resume = SendResume(s.generation, s.session.id, s.session.stored)
     s = enter(s, Phase.RESUMING, now, limits.READY_DEADLINE_S)
@@ -180,6 +185,7 @@ def _reserved(s: State, e: Reserved, now: float) -> Step:
         enter(s, Phase.IDENTIFYING, now, limits.READY_DEADLINE_S),
         identified=True,
         left=e.left - 1,
+        asked_at=now if s.intents == s.wanted else s.asked_at,
         identify_after=now + spacing_s,
         next_beat=now + s.interval_s,
     )
@@ -196,8 +202,10 @@ def _ready(s: State, e: Ready, now: float) -> Step:
         return _dispatch(s, Dispatch(e.generation, e.seq), now)
     gap = drop(s, Trouble.INVALID, losing.UNASKED).gap  # a READY that nobody asked for ends the session, too
     asked = s.identified
+    if asked:
+        s = replace(s, granted=s.intents, refusal="" if s.intents == s.wanted else s.refusal, outdated=False)
     s = _go_live(s, now, Session(e.session_id, e.seq or 0, 0))
-    s = replace(s, identified=False, refused=0, futile=0, held=False, session_at=now)
+    s = replace(s, identified=False, refused=0, futile=0, held=False, session_at=now, silent_s=0.0)
     return s, (MarkReady(e.session_id), *((losing.after_ready(gap, asked=asked),) if gap else ()), *_KEEP)
 
 
@@ -229,10 +237,12 @@ def _dispatch(s: State, e: Dispatch, now: float) -> Step:
     session = s.session
     if session is not None:
         if s.phase is Phase.LIVE:
-            return replace(s, session=_saw(session, e.seq), last_frame_at=now, last_dispatch_at=now), _KEEP
+            return replace(
+                s, session=_saw(session, e.seq), last_frame_at=now, last_dispatch_at=now, silent_s=0.0
+            ), _KEEP
         if s.phase is Phase.RESUMING:
             s = replace(s, session=_saw(session, e.seq), last_frame_at=now, last_dispatch_at=now)
-            return replace(s, deadline=now + limits.READY_DEADLINE_S), _KEEP_REPLAYED
+            return replace(s, silent_s=0.0, deadline=now + limits.READY_DEADLINE_S), _KEEP_REPLAYED
     return (replace(s, last_frame_at=now), _KEEP_LOOSE) if s.phase in SOCKET else (s, ())
 
 
@@ -335,25 +345,6 @@ def _tick(s: State, _: Tick, now: float) -> Step:
     return _beat(s, now) if now >= s.next_beat else (s, ())
 
 
-def _ripe(s: State, now: float) -> Step:
-    """Settle the backoff after a stable minute; replace a session that is old, at a quiet moment."""
-    stable_at = s.since + limits.STABLE_S
-    if now >= stable_at:
-        s = replace(s, attempt=0, futile=0)
-    retire_at = max(s.session_at + limits.SESSION_LIFE_S, stable_at, s.identify_after)
-    quiet_at = (s.last_dispatch_at or s.since) + limits.QUIET_S
-    if now < retire_at or now < quiet_at:
-        return replace(s, deadline=retire_at if now < retire_at else quiet_at), ()
-    reason = "a session this old may go deaf"
-    return retry(
-        drop(s, Trouble.AGED, "was replaced on purpose, since it was old"),
-        now,
-        Trouble.AGED,
-        reason=reason,
-        excused=True,
-    )
-
-
 def _late(cause: Trouble, reason: str) -> Callable[[State, float], Step]:
     return lambda s, now: retry(s, now, cause, reason=reason)
 
@@ -368,7 +359,7 @@ _DUE: Final[dict[Phase, Callable[[State, float], Step]]] = {
     Phase.RESERVING: _late(Trouble.STORE, "committing the identify row took too long"),
     Phase.IDENTIFYING: _late(Trouble.NO_READY, "no READY came"),
     Phase.RESUMING: _late(Trouble.NO_READY, "no RESUMED came"),
-    Phase.LIVE: _ripe,
+    Phase.LIVE: ripe,
     Phase.LINGERING: lambda s, now: ended(s, now, None, "op 9, and no close code came", gone=False),
 }
 

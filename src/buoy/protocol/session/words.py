@@ -29,6 +29,9 @@ class Trouble(StrEnum):
     REFUSED = "identify refused"
     FUTILE = "futile resumes"  # resumed again and again without lasting
     AGED = "session aged"  # replaced on purpose: old sessions go deaf (protocol.md 6.5)
+    DEAF = "no events"  # replaced on purpose: the operator expects some (behaviour P8)
+    ASKING = "asking for intents"  # replaced on purpose: refused ones may have been granted meanwhile
+    SETTINGS = "settings changed"  # replaced on purpose: it was identified with other intents
     UNREADY = "unready identify"  # the process ended between IDENTIFY and READY
     BUDGET = "identify budget"
 
@@ -57,15 +60,28 @@ class Session(msgspec.Struct, frozen=True, gc=False):
 # --- events: what happened ---------------------------------------------------------------------------------
 
 
+class Granted(msgspec.Struct, frozen=True, gc=False):
+    """What the last READY proved: these ``intents`` are accepted, when ``wanted`` were configured."""
+
+    wanted: int
+    intents: int
+    why: str
+    """How the others were refused, for people."""
+    asked_s: float
+    """Seconds since all that was wanted was asked for."""
+
+
 class Start(msgspec.Struct, frozen=True, gc=False):
     """Begin. ``session`` is the persisted one, ``age_s`` the seconds since its READY.
 
     ``unready_ages_s``: ages of the IDENTIFY rows newer than the last committed READY or recorded gap.
+    ``granted``: what an earlier run learned about intents, if any did.
     """
 
     session: Session | None = None
     unready_ages_s: tuple[float, ...] = ()
     age_s: float = 0.0
+    granted: Granted | None = None
 
 
 class Stop(msgspec.Struct, frozen=True, gc=False):
