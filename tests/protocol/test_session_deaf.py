@@ -105,13 +105,22 @@ def test_p8_a_heartbeat_without_an_answer_is_decided_first() -> None:
         def beat(self, command: m.Beat) -> Later:
             return [] if self.is_mute else super().beat(command)
 
-    platform = Mute()
-    world = expecting(6, platform)
-    world.run(6 * HOUR - 60)
-    platform.is_mute = True
-    world.run_until(Phase.WAITING, 120)
-    assert world.state.cause is Trouble.ZOMBIE
-    assert len(world.times(m.SendIdentify)) == 1
+    for before_s in range(1, 60, 4):
+        platform = Mute()
+        world = expecting(6, platform)
+        world.run(6 * HOUR - before_s)
+        platform.is_mute = True
+        world.run_until(Phase.WAITING, 120)
+        if world.state.cause is Trouble.DEAF:  # the last heartbeat before it was answered
+            assert world.state.last_ack_at is not None
+            assert world.now - world.state.last_ack_at <= 45
+            continue
+        assert world.state.cause is Trouble.ZOMBIE
+        assert len(world.times(m.SendIdentify)) == 1
+        platform.is_mute = False
+        world.run_until(Phase.LIVE, 80)
+        world.run(600)
+        assert len(world.times(m.SendIdentify)) == 2
 
 
 def test_p8_with_the_budget_nearly_spent_it_waits() -> None:

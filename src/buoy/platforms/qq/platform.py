@@ -76,7 +76,7 @@ class QQ:
     # --- inbound ------------------------------------------------------------------------------------------------
 
     def services(self, intake: Intake) -> Mapping[str, Callable[[], Awaitable[None]]]:
-        """The connection, kept for ever."""
+        """The connection, kept for ever, and who chooses the API host anew."""
         connection = self.connection = Connection(
             self.bot,
             intake,
@@ -87,7 +87,7 @@ class QQ:
             expect_s=self._account.expect_event_s,
             shard=self._account.shard,
         )
-        return {f"shard{self._account.shard[0]}": connection.run}
+        return {f"shard{self._account.shard[0]}": connection.run, "hosts": self._locator.review}
 
     def read(self, event: Event) -> Message | None:
         """A stored row as the agent sees it."""
@@ -145,7 +145,10 @@ class QQ:
 
     async def deliver(self, letter: Letter) -> Outcome:
         """One POST; see :meth:`Delivery.deliver`."""
-        return await self._delivery.deliver(letter)
+        outcome = await self._delivery.deliver(letter)
+        if isinstance(outcome, Failed) and outcome.cause is Cause.UNREACHABLE:
+            self._locator.doubt()
+        return outcome
 
     def learn(self, letter: Letter, outcome: Outcome) -> None:
         """Remember who refuses proactive messages, and forget it when one goes through."""
