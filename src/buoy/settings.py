@@ -124,6 +124,10 @@ class Turns(Table, frozen=True):
     timeout_s: Annotated[float, Meta(gt=0, le=86_400)] = 600.0
     parallel: Annotated[int, Meta(ge=1, le=10_000)] = 64
     attempts: Annotated[int, Meta(ge=1, le=100)] = 5
+    late_after_s: Annotated[float, Meta(ge=1, le=31_536_000)] = 900.0
+    """A message older than this when its turn comes is late."""
+    late: Literal["mark", "skip"] = "mark"
+    """mark: the agent is told its age. skip: it ends without a turn."""
 
 
 class Outbox(Table, frozen=True):
@@ -199,6 +203,8 @@ SETTINGS: Final = tuple(
         ("turns.timeout_s", "", "seconds, more than 0, up to 86400", "longest turn of an agent"),
         ("turns.parallel", "", "a whole number from 1 to 10000", "turns at the same time"),
         ("turns.attempts", "", "a whole number from 1 to 100", "runs before a message is a dead letter"),
+        ("turns.late_after_s", "", "seconds from 1 to 31536000", "a message this old is late"),
+        ("turns.late", "", "mark or skip", "a late message: tell the agent its age, or do not run it"),
         ("outbox.hold_days", "", "days, more than 0, up to 3650", "how long a letter waits for a contact"),
         ("outbox.hold_per_conversation", "", "a whole number from 1 to 10000", "letters that may wait so"),
         ("retention.bodies_days", "", "days, more than 0, up to 36500", "finished rows keep their texts"),

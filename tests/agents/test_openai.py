@@ -121,6 +121,11 @@ def test_what_stands_for_quotes_and_attachments() -> None:
     assert conversation(Message("", "qq:c2c:A", Sender("A")), "", 0)[0].get("content") == "(empty message)"
 
 
+def test_a_late_message_says_so_in_one_short_line() -> None:
+    message = Message("restart", "qq:c2c:A", Sender("A"), late_s=3 * 3600.0)
+    assert conversation(message, "", 0)[0].get("content") == "[written 3 h ago, answered only now]\nrestart"
+
+
 def test_500_is_tried_again() -> None:
     endpoint = Endpoint([refused(500), refused(429)])
     assert ask(endpoint) == [Reply("how are you?")]

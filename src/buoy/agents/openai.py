@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from buoy.chat import Agent, Message
+from buoy.chat import Agent, Message, span
 from buoy.errors import AgentError, ConfigError
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def conversation(message: Message, system: str, turns: int) -> list[ChatCompleti
             messages.append({"role": "user", "content": past.text})
         if past.answer.strip():
             messages.append({"role": "assistant", "content": past.answer})
-    parts = [f"> {line}" for line in message.quoted.splitlines()]
+    parts = [f"[written {span(message.late_s)} ago, answered only now]"] if message.late_s else []
+    parts += [f"> {line}" for line in message.quoted.splitlines()]
     parts += [message.text] if message.text.strip() else []
     parts += [file.label for file in message.attachments]
     messages.append({"role": "user", "content": "\n".join(parts) or "(empty message)"})

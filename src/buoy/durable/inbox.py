@@ -27,9 +27,6 @@ from buoy.durable.sessions import (
     cursor,
     gaps,
     identifies_since,
-    leave_note,
-    lose,
-    mark_whole,
     open_session,
     record_gap,
     record_identify,
@@ -42,15 +39,15 @@ if TYPE_CHECKING:
     import sqlite3
 
 __all__ = [
-    "ALONE_AFTER", "DEAD_AFTER", "Put", "advance", "again", "anchor_of", "anchors", "bury", "claim", "counts",
-    "cursor", "drop", "event_of", "finish", "finish_replied", "gaps", "get", "give_back", "heads",
-    "history", "identifies_since", "is_spent", "leave_note", "listing", "lose", "mark_whole", "needs_alone",
-    "open_session", "page", "put",
+    "ALONE_AFTER", "ASKED_AGAIN", "DEAD_AFTER", "Put", "advance", "again", "anchor_of", "anchors", "bury", "claim",
+    "counts", "cursor", "drop", "event_of", "finish", "finish_replied", "gaps", "get", "give_back", "heads",
+    "history", "identifies_since", "is_spent", "listing", "needs_alone", "open_session", "page", "put",
     "record_gap", "record_identify", "retry_dead", "spend", "unready", "urgent", "use", "void_claims",
 ]  # fmt: skip
 
 DEAD_AFTER: Final = 5  # faults 18
 LOOK_BACK: Final = 500  # rows of a lane that are searched for anchors and history; more would stop the loop
+ASKED_AGAIN: Final = "a person asked for another run"
 ALONE_AFTER: Final = 2  # design, inbound rules: charged twice by unclean ends
 
 
@@ -381,7 +378,7 @@ def retry_dead(db: sqlite3.Connection, row: int, now: float) -> Event | None:
     )
     if changed.rowcount == 0:
         return None
-    note(db, event_ref(row), now, "a person asked for another run")
+    note(db, event_ref(row), now, ASKED_AGAIN)
     return get(db, row)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from buoy.durable import inbox
+from buoy.durable import inbox, sessions
 from buoy.durable.store import Store
 from buoy.gateway.sender import Sender
 from buoy.gateway.worker import Worker
@@ -72,7 +72,7 @@ class Door:
 
     def mark_whole(self, bot: str, shard: int, *, session: str, stored: int) -> asyncio.Future[bool]:
         """Note that nothing which the platform sent until now is missing."""
-        return self._store.write(inbox.mark_whole, bot, shard, session, stored, self._wall())
+        return self._store.write(sessions.mark_whole, bot, shard, session, stored, self._wall())
 
     def _tell(self, bot: str, losses: int) -> None:
         for gap in reversed(self._store.read(inbox.gaps, bot, losses)):
@@ -83,9 +83,9 @@ class Door:
 def _put(db: sqlite3.Connection, arrival: Arrival, boot: int | None, opens_session: bool) -> inbox.Put:  # noqa: FBT001
     """One transaction: the row, the session's cursor, and the gap that a lost session leaves before it."""
     for loss in arrival.losses:
-        inbox.lose(db, arrival.bot, arrival.shard, loss, arrival.received_at)
+        sessions.lose(db, arrival.bot, arrival.shard, loss, arrival.received_at)
     if arrival.note:
-        inbox.leave_note(db, arrival.bot, arrival.shard, arrival.note)
+        sessions.leave_note(db, arrival.bot, arrival.shard, arrival.note)
     if opens_session and arrival.seq is not None:
         inbox.open_session(db, arrival.bot, arrival.shard, arrival.session, arrival.seq, arrival.received_at)
     return inbox.put(db, arrival, boot)

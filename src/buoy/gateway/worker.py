@@ -14,12 +14,13 @@ from typing import Any
 
 import structlog
 
-from buoy.chat import Agent, Exchange, Message, NonsenseError, Reply, as_reply, collect
-from buoy.durable import backoff, inbox, outbox
+from buoy.chat import Agent, Message, NonsenseError, Reply, as_reply, collect
+from buoy.durable import backoff, inbox
 from buoy.durable.lanes import Key, Lanes
 from buoy.durable.store import Store
+from buoy.durable.trace import event_ref, has_note
 from buoy.errors import AgentError, StoreError
-from buoy.gateway import posting
+from buoy.gateway import asking, posting
 from buoy.gateway.patience import LateError, Patience
 from buoy.gateway.platform import Platform
 from buoy.gateway.posting import Batch
@@ -35,11 +36,17 @@ log = structlog.get_logger("buoy.worker")
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """How turns run. ``attempts`` counts failed runs, and unclean ends while alone."""
+    """How turns run. ``attempts`` counts failed runs, and unclean ends while alone.
+
+    A message that is older than ``late_after_s`` when its turn comes tells the agent so; with ``skips_late`` it ends
+    without one, unless a person asked for this run.
+    """
 
     timeout_s: float = 600.0
     parallel: int = 64
     attempts: int = 5
+    late_after_s: float = 900.0
+    skips_late: bool = False
 
 
 @dataclass(slots=True)
@@ -82,7 +89,7 @@ class Worker:
         self._is_stopping = False
         self._alarm: asyncio.TimerHandle | None = None
         self._patience = Patience()
-        self.counts = {"turns": 0, "done": 0, "failed": 0, "dead": 0, "stopped": 0}
+        self.counts = {"turns": 0, "done": 0, "failed": 0, "dead": 0, "stopped": 0, "late": 0, "skipped": 0}
 
     # --- messages come in ---------------------------------------------------------------------------------------
 
@@ -224,10 +231,20 @@ class Worker:
         agent = self._agents[event.bot]
         timeout_s = agent.timeout_s or self._turns.timeout_s
         try:
-            message = self._message(event, agent)
+            late_s = asking.late_by(event, self._wall(), self._turns.late_after_s)
+            message = asking.message_for(event, agent, self._platforms[event.bot], self._store, late_s)
             if message is None:
                 await self._finish(event, [], reason="nothing in it to answer")
+            elif (
+                late_s
+                and self._turns.skips_late
+                and not self._store.read(has_note, event_ref(event.id), inbox.ASKED_AGAIN)
+            ):
+                log.warning("late message skipped", turn=event.id, age_s=round(late_s))
+                self.counts["skipped"] += 1
+                await self._finish(event, [], reason=asking.skipped(late_s, self._turns.late_after_s))
             else:
+                self.counts["late"] += late_s > 0
                 with self._patience.limit(timeout_s):
                     if agent.can_continue:
                         replies = await self._continue(event, agent, message)
@@ -257,34 +274,15 @@ class Worker:
         self._lanes.release(lane)
         self._leave()
 
+    def _skips(self, event: Event) -> bool:
+        """Say whether the policy ends a late message without a turn; what a person asked for runs."""
+        return self._turns.skips_late and not self._store.read(has_note, event_ref(event.id), inbox.ASKED_AGAIN)
+
     def _leave(self) -> None:
         """Give the place back."""
         self._places -= 1
         self._is_alone = False
         self.pump()
-
-    def _message(self, event: Event, agent: Agent) -> Message | None:
-        """What the agent gets: the translated row, with what earlier runs and turns left."""
-        platform = self._platforms[event.bot]
-        message = platform.read(event)
-        if message is None:
-            return None
-        changes: dict[str, Any] = {}
-        if agent.can_continue:
-            letters = self._store.read(outbox.of_event, event.id)
-            changes["delivered"] = tuple(platform.text_of(letter.body) for letter in letters)
-        if agent.history_turns:
-            changes["history"] = self._history(event, agent.history_turns)
-        return replace(message, **changes) if changes else message
-
-    def _history(self, event: Event, turns: int) -> tuple[Exchange, ...]:
-        platform = self._platforms[event.bot]
-        past = []
-        for frame, kind, bodies in self._store.read(inbox.history, event.bot, event.lane, event.id, turns):
-            message = platform.read(replace(event, frame=frame, type=kind))
-            if message is not None:
-                past.append(Exchange(message.text, "\n\n".join(platform.text_of(body) for body in bodies)))
-        return tuple(past)
 
     async def _continue(self, event: Event, agent: Agent, message: Message) -> list[Reply]:
         """An agent that can continue: each part is committed as it comes; the last one ends the turn."""
