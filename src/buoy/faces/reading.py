@@ -100,6 +100,9 @@ def _show_status(snapshot: dict[str, Any]) -> None:
     for name, bot in snapshot["bots"].items():
         if bot.get("intents_refused"):
             out.print(intents_line(name, bot), markup=False)
+    for name, away in snapshot["inbox"].get("away", {}).items():
+        line = f"agent of bot {name} is away for {span(away['away_s'])}: {away['reason']}; its messages wait"
+        out.print(line, markup=False)
     for box in ("inbox", "outbox"):
         known = snapshot[box]
         states = ", ".join(f"{count} {state}" for state, count in known["states"].items() if count) or "empty"

@@ -9,7 +9,8 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -19,43 +20,23 @@ from buoy.durable import backoff, inbox
 from buoy.durable.lanes import Key, Lanes
 from buoy.durable.store import Store
 from buoy.durable.trace import event_ref, has_note
-from buoy.errors import AgentError, StoreError
+from buoy.errors import AgentAwayError, AgentError, StoreError
 from buoy.gateway import asking, posting
+from buoy.gateway.absence import Absence
 from buoy.gateway.patience import LateError, Patience
 from buoy.gateway.platform import Platform
 from buoy.gateway.posting import Batch
 from buoy.gateway.sender import Sender
 from buoy.gateway.supervisor import Supervisor
+from buoy.gateway.turns import Running, Turns
 from buoy.letters import Arrival, Event
+
+__all__ = ["Turns", "Worker"]
 
 STORE_RETRY_S = 1.0
 STOPPED = "stopped by the user"
 
 log = structlog.get_logger("buoy.worker")
-
-
-@dataclass(frozen=True, slots=True)
-class Turns:
-    """How turns run. ``attempts`` counts failed runs, and unclean ends while alone.
-
-    A message that is older than ``late_after_s`` when its turn comes tells the agent so; with ``skips_late`` it ends
-    without one, unless a person asked for this run.
-    """
-
-    timeout_s: float = 600.0
-    parallel: int = 64
-    attempts: int = 5
-    late_after_s: float = 900.0
-    skips_late: bool = False
-
-
-@dataclass(slots=True)
-class Running:
-    """One turn under way."""
-
-    event: Event
-    task: asyncio.Task[None] | None = None
-    is_stopped_by_user: bool = False
 
 
 class Worker:
@@ -89,6 +70,7 @@ class Worker:
         self._is_stopping = False
         self._alarm: asyncio.TimerHandle | None = None
         self._patience = Patience()
+        self._absence = Absence(draw)
         self.counts = {"turns": 0, "done": 0, "failed": 0, "dead": 0, "stopped": 0, "late": 0, "skipped": 0}
 
     # --- messages come in ---------------------------------------------------------------------------------------
@@ -184,6 +166,9 @@ class Worker:
                 wait_s = min(wait_s, backoff.LONGEST_WAIT_S)
                 self._lanes.requeue(lane, replace(event, not_before=0.0), self._clock() + wait_s)
                 continue
+            if (until := self._absence.until(event.bot)) > self._clock():
+                self._lanes.requeue(lane, event, until)
+                continue
             if inbox.needs_alone(event):
                 self._waiting_alone.append((lane, event))
                 continue
@@ -250,6 +235,8 @@ class Worker:
                         replies = await self._continue(event, agent, message)
                     else:
                         replies = await collect(agent, message)
+                if (away_s := self._absence.over(event.bot, self._clock())) is not None:
+                    log.info("agent is back", bot=event.bot, seconds=round(away_s, 1))
                 await self._finish(event, replies)
             self.counts["done"] += 1
         except asyncio.CancelledError:
@@ -265,6 +252,9 @@ class Worker:
             await self._bury(event, f"the agent did not answer within {timeout_s:g} s")
         except NonsenseError as error:
             await self._bury(event, str(error))
+        except AgentAwayError as error:
+            await self._wait(lane, event, str(error)[:500])
+            return
         except (Exception, SystemExit) as error:  # noqa: BLE001  an agent may raise anything; the row says what
             why = str(error) if isinstance(error, AgentError) else f"{type(error).__name__}: {error}"
             await self._failed(lane, event, why[:500])
@@ -345,6 +335,17 @@ class Worker:
             self._lanes.requeue(lane, replace(event, failures=event.failures + 1), self._clock() + pause)
         self._leave()
 
+    async def _wait(self, lane: Key, event: Event, reason: str) -> None:
+        """The agent cannot be reached: the turn waits uncharged, as do the others of its bot, for ever."""
+        until, is_news = self._absence.noticed(event.bot, reason, self._clock())
+        if is_news:
+            log.error("agent is away, its messages wait", bot=event.bot, reason=reason)
+        now, pause = self._wall(), max(0.0, until - self._clock())
+        why = f"the agent is away: {reason}"
+        await self._sender.commits.insist(partial(inbox.again, charged=False), event.id, why, now, now + pause)
+        self._lanes.requeue(lane, event, until)
+        self._leave()
+
     async def _bury(self, event: Event, reason: str) -> None:
         self.counts["dead"] += 1
         log.error("turn is dead", turn=event.id, reason=reason)
@@ -374,7 +375,9 @@ class Worker:
         """Plain data for status."""
         oldest = min((running.event.received_at for running in self._running.values()), default=None)
         age = None if oldest is None else round(self._wall() - oldest, 1)
-        return {"active": self.active, "lanes": len(self._lanes), "oldest_running_s": age, **self.counts}
+        return {"active": self.active, "lanes": len(self._lanes), "oldest_running_s": age, **self.counts} | {
+            "away": self._absence.told(self._clock())
+        }
 
     def stop(self) -> None:
         """Start nothing new; what runs may finish."""
