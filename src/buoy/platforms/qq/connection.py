@@ -126,6 +126,7 @@ class Connection:
         socket, self._socket = self._socket, None
         if socket is not None:
             self._leave(socket)
+        self._reader = self._attempt = None
         for task in self._tasks - self._closing:
             task.cancel()
         try:
@@ -262,8 +263,14 @@ class Connection:
         return task
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
+        """A task that fails ends run(); so does a reader that something else cancelled, or nobody would listen."""
         self._tasks.discard(task)
-        if task.cancelled() or (error := task.exception()) is None:
+        error: BaseException | None
+        if task.cancelled():
+            error = RuntimeError("the reading task was cancelled") if task is self._reader else None
+        else:
+            error = task.exception()
+        if error is None:
             return
         if self._ended is not None and not self._ended.done():
             self._ended.set_exception(error)
