@@ -8,8 +8,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 import structlog
 
+from buoy.chat import Agent, Message
 from buoy.protocol.session import Phase
+from buoy.protocol.wire import Op
 from tests import clock
+from tests.shells.memory import BOT
 from tests.shells.rig import Rig, rig
 
 
@@ -72,6 +75,49 @@ def test_s2_an_attempt_that_is_cancelled_from_outside_ends_in_time(phase: Phase)
             r.connection._attempt.cancel()
             r.network.is_half_open = r.network.hangs_sockets = False
             await r.live(45)
+
+    clock.run(main())
+
+
+def test_s4_a_failure_inside_the_reading_task_itself_restarts_within_a_second() -> None:
+    async def main() -> None:
+        async with rig() as r:
+            await supervised(r)
+            keep = r.connection._keeper.keep
+
+            def broken(*_: object, **__: object) -> None:
+                vars(r.connection._keeper)["keep"] = keep
+                raise ZeroDivisionError("a bug")
+
+            vars(r.connection._keeper)["keep"] = broken
+            said = r.network.say("what the bug meets")
+            await asyncio.sleep(1)
+            assert r.app.supervisor.children["shard0"].last_end.startswith("ZeroDivisionError")
+            await r.live(1)
+            await asyncio.sleep(1)
+            assert r.rows() == [said]
+            await r.connection.stop()
+            await r.app.supervisor.stop(timeout_s=1)
+
+    clock.run(main())
+
+
+def test_p1_an_agent_that_takes_its_time_delays_no_heartbeat() -> None:
+    async def slow(_: Message) -> None:
+        await asyncio.sleep(500)
+
+    async def main() -> None:
+        async with rig() as r:
+            r.app.agents[BOT] = Agent(slow, "slow")
+            r.start()
+            await r.live()
+            for n in range(5):
+                r.network.say(f"m{n}", user=n)
+            await asyncio.sleep(400)
+            assert r.app.worker.active == 5
+            assert len(r.network.times(Op.HEARTBEAT)) == 400 // 45
+            assert len(r.network.sockets) == 1
+            await asyncio.sleep(200)
 
     clock.run(main())
 
