@@ -66,10 +66,16 @@ STATES: dict[str, m.State] = {
     "live": _LIVE,
     "live, a stable minute over": replace(_LIVE, since=NOW - 90, attempt=2),
     "live, no event for longer than expected": replace(
-        _LIVE, since=NOW - 9000, last_dispatch_at=NOW - 8000, expect_s=7200.0, deadline=NOW
+        _LIVE, since=NOW - 9000, last_dispatch_at=NOW - 8000, expect_s=7200.0, deadline=NOW, last_ack_at=NOW - 1
     ),
     "live, short of intents for a day": replace(
-        _LIVE, since=NOW - 90_000, last_dispatch_at=NOW - 80, granted=1 << 25, asked_at=NOW - 90_000, deadline=NOW
+        _LIVE,
+        since=NOW - 90_000,
+        last_dispatch_at=NOW - 80,
+        granted=1 << 25,
+        asked_at=NOW - 90_000,
+        deadline=NOW,
+        last_ack_at=NOW - 1,
     ),
     "live, two beats unanswered": replace(_LIVE, missed=2, beat_at=NOW - 10),
     "lingering after an IDENTIFY": replace(_BASE, phase=Phase.LINGERING, session=None, identified=True),

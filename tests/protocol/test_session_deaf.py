@@ -30,15 +30,15 @@ def test_p8_no_event_for_the_expected_time_replaces_the_session_and_says_so() ->
     world = expecting(6)
     world.dispatch()
     heard_at = world.now
-    world.run_until(Phase.WAITING, 6 * HOUR + 30)
-    assert world.now - heard_at == pytest.approx(6 * HOUR, abs=15)
+    world.run_until(Phase.WAITING, 6 * HOUR + 60)
+    assert world.now - heard_at == pytest.approx(6 * HOUR, abs=50)
     assert world.state.cause is Trouble.DEAF
     assert "no event came for 6 h although heartbeats were acknowledged" in world.state.reason
     world.run_until(Phase.LIVE, 5)
     (gap,) = world.commands(m.RecordGap)
     assert gap.cause is Trouble.DEAF
     assert gap.done.startswith("session session- was replaced on purpose: no event came for 6 h")
-    assert gap.silent_s == pytest.approx(6 * HOUR, abs=15)
+    assert gap.silent_s == pytest.approx(6 * HOUR, abs=50)
 
 
 def test_p8_an_event_in_time_keeps_the_session() -> None:
@@ -113,7 +113,7 @@ def test_p8_a_heartbeat_without_an_answer_is_decided_first() -> None:
         world.run_until(Phase.WAITING, 120)
         if world.state.cause is Trouble.DEAF:  # the last heartbeat before it was answered
             assert world.state.last_ack_at is not None
-            assert world.now - world.state.last_ack_at <= 45
+            assert world.now - world.state.last_ack_at <= limits.FRESH_ACK_S
             continue
         assert world.state.cause is Trouble.ZOMBIE
         assert len(world.times(m.SendIdentify)) == 1
@@ -133,8 +133,8 @@ def test_p8_with_the_budget_nearly_spent_it_waits() -> None:
 
 def test_p8_a_new_session_is_given_its_time() -> None:
     world = expecting(8)
-    world.run(8 * HOUR + 60)
+    world.run(8 * HOUR + 120)
     assert len(world.times(m.SendIdentify)) == 2
     world.run(7.9 * HOUR)
     assert len(world.times(m.SendIdentify)) == 2
-    assert m.silent_s(world.state, world.now) == pytest.approx(7.9 * HOUR, abs=70)
+    assert m.silent_s(world.state, world.now) == pytest.approx(7.9 * HOUR, abs=130)

@@ -238,7 +238,9 @@ def test_p8_a_session_of_two_days_is_replaced_at_a_quiet_moment() -> None:
         world.run(59)
         world.dispatch()
     assert len(world.times(m.Open)) == 1  # never quiet for a minute
-    world.run(70)
+    world.run_until(Phase.WAITING, 60 + 46)
+    assert world.state.last_ack_at is not None
+    assert world.now - world.state.last_ack_at <= limits.FRESH_ACK_S
     world.run_until(Phase.LIVE, 10)
     assert world.commands(m.RecordGap)[-1].cause is Trouble.AGED
     assert len(world.times(m.SendIdentify)) == 2

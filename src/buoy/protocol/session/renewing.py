@@ -33,8 +33,7 @@ def ripe(s: State, now: float) -> Step:
     due_at, cause, how = min(_reasons(s))
     due_at = max(due_at, stable_at, s.identify_after)
     quiet_at = (s.last_dispatch_at or s.since) + limits.QUIET_S
-    acked_at = now + limits.ACK_WAIT_S if s.missed else now  # whether it is dead is decided first
-    wait_until = due_at if now < due_at else max(quiet_at, acked_at)
+    wait_until = due_at if now < due_at else max(quiet_at, _acked_at(s, now))
     if now < wait_until:
         return replace(s, deadline=wait_until), ()
     deaf = cause is Trouble.DEAF
@@ -42,6 +41,15 @@ def ripe(s: State, now: float) -> Step:
     if deaf:
         s = replace(s, deaf_at=now)
     return retry(s, now, cause, reason=how, excused=True)
+
+
+def _acked_at(s: State, now: float) -> float:
+    """When an ACK may be fresh: right behind one nothing is missing, so the gap lasts no longer than the change."""
+    if s.missed:  # whether it is dead is decided first
+        return now + limits.FRESH_ACK_S / 2
+    if s.last_ack_at is not None and now - s.last_ack_at <= limits.FRESH_ACK_S:
+        return now
+    return max(s.next_beat, now) + limits.FRESH_ACK_S / 2
 
 
 def silent_s(s: State, now: float) -> float:
