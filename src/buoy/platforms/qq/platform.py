@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -40,6 +41,8 @@ class Account:
     proactive: frozenset[str] = frozenset({"c2c"})
     """Scenes in which messages without an anchor are tried."""
     repeat_unsure: bool = False
+    expect_event_s: float = math.inf
+    """No event for so long, while heartbeats are acknowledged, means that the session is deaf; inf: never."""
     names_bot: bool = False
     """There are several bots: conversations are written with ``@<bot>``."""
 
@@ -76,7 +79,7 @@ class QQ:
     # --- inbound ------------------------------------------------------------------------------------------------
 
     def services(self, intake: Intake) -> Mapping[str, Callable[[], Awaitable[None]]]:
-        """The connection, kept for ever."""
+        """The connection, kept for ever, and who chooses the API host anew."""
         connection = self.connection = Connection(
             self.bot,
             intake,
@@ -84,10 +87,11 @@ class QQ:
             self._open_socket,
             wall=self._wall,
             intents=self._account.intents,
+            expect_s=self._account.expect_event_s,
             shard=self._account.shard,
             draw=self._draw,
         )
-        return {f"shard{self._account.shard[0]}": connection.run}
+        return {f"shard{self._account.shard[0]}": connection.run, "hosts": self._locator.review}
 
     def read(self, event: Event) -> Message | None:
         """A stored row as the agent sees it."""
@@ -145,7 +149,10 @@ class QQ:
 
     async def deliver(self, letter: Letter) -> Outcome:
         """One POST; see :meth:`Delivery.deliver`."""
-        return await self._delivery.deliver(letter)
+        outcome = await self._delivery.deliver(letter)
+        if isinstance(outcome, Failed) and outcome.cause is Cause.UNREACHABLE:
+            self._locator.doubt()
+        return outcome
 
     def learn(self, letter: Letter, outcome: Outcome) -> None:
         """Remember who refuses proactive messages, and forget it when one goes through."""
