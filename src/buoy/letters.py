@@ -290,5 +290,5 @@ class Intake(Protocol):
     def unready(self, bot: str, shard: int, since: float) -> tuple[float, ...]:
         """When the identifies left that no READY and no gap came after, newest last."""
 
-    def mark_whole(self, bot: str, shard: int, *, session: str, stored: int) -> asyncio.Future[Any]:
-        """Everything that the platform sent until now is stored, if ``stored`` is where the cursor stands."""
+    def mark_whole(self, bot: str, shard: int, *, session: str, stored: int, at: float) -> None:
+        """Everything that the platform had sent at ``at`` is stored, if ``stored`` is where the cursor stands."""

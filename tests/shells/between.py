@@ -37,8 +37,8 @@ class Between:
     def unready(self, bot: str, shard: int, since: float) -> tuple[float, ...]:
         return self.door.unready(bot, shard, since)
 
-    def mark_whole(self, bot: str, shard: int, *, session: str, stored: int) -> Job:
-        return self.door.mark_whole(bot, shard, session=session, stored=stored)
+    def mark_whole(self, bot: str, shard: int, *, session: str, stored: int, at: float) -> None:
+        self.door.mark_whole(bot, shard, session=session, stored=stored, at=at)
 
 
 class Stalled(Between):

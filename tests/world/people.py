@@ -41,6 +41,8 @@ class Talk:
     """Sessions that it was dispatched to, and its sequence there."""
     is_deaf: bool = False
     """The platform lost it on purpose (a deaf session)."""
+    is_unasked: bool = False
+    """There was a session, and it had not asked for events like this (fewer intents, after a refusal)."""
     is_flush: bool = False
 
     @property

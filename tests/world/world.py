@@ -287,6 +287,7 @@ class World:
         said = say(self.platform, speech, now)
         talk.id, talk.target = said.id, said.target
         bot = self.platform.bots[talk.bot]
+        talk.is_unasked = not said.heard and any(not s.deaf for s in self.platform.sessions.of(bot))
         for session in self.platform.sessions.of(bot):
             talk.is_deaf = talk.is_deaf or session.deaf
             if session.buffer and said.heard:

@@ -49,7 +49,7 @@ def advance(db: sqlite3.Connection, arrival: Arrival) -> bool:
         StoreError: the sequence before it is not stored; this one must not be either, or the cursor would
             pass over a hole and RESUME would never bring what is missing.
     """
-    whole_at = arrival.received_at if arrival.whole else None
+    whole_at = arrival.event_at if arrival.whole else None  # its receipt may be later: the process may have stood still
     changed = db.execute(
         "UPDATE cursor SET stored = ?1, updated_at = coalesce(?2, updated_at) WHERE bot = ?3 AND shard = ?4 "
         "AND session = ?5 AND stored < ?1 AND stored >= ?6",
@@ -137,7 +137,15 @@ def record_gap(
     return row
 
 
-def lose(db: sqlite3.Connection, bot: str, shard: int, loss: Loss, now: float) -> int:
+class Whole(NamedTuple):
+    """A proof that is not on disk: everything until ``at`` is stored, if the cursor stands there."""
+
+    session: str
+    stored: int
+    at: float
+
+
+def lose(db: sqlite3.Connection, bot: str, shard: int, loss: Loss, now: float, whole: Whole | None = None) -> int:
     """Record the gap of a lost session, from the last moment at which nothing was missing until ``now``.
 
     That moment is the cursor's, whichever session it belongs to: a session whose READY was never stored began
@@ -145,6 +153,8 @@ def lose(db: sqlite3.Connection, bot: str, shard: int, loss: Loss, now: float) -
     """
     known = cursor(db, bot, shard)
     since = known.updated_at if known is not None else min(unready(db, bot, shard, 0.0), default=now)
+    if known is not None and whole is not None and (known.session, known.stored) == whole[:2]:
+        since = max(since, whole.at)
     since = min(since - loss.silent_s, now)  # a clock that was put back must not turn the gap around
     return record_gap(db, bot, shard, loss.session, loss.stored, since, now, loss.cause, loss.done)
 

@@ -18,6 +18,8 @@ from buoy.letters import Arrival, Cursor
 if TYPE_CHECKING:
     import sqlite3
 
+WHOLE_S = 300.0  # how often a proof that nothing is missing is written; a gap after a crash may be so much too long
+
 log = structlog.get_logger("buoy.intake")
 
 
@@ -29,13 +31,16 @@ class Door:
         self._worker = worker
         self._sender = sender
         self._wall = wall
+        self._whole: dict[tuple[str, int], sessions.Whole] = {}
+        self._whole_stored_at: dict[tuple[str, int], float] = {}
         self.counts = {"frames": 0, "duplicates": 0, "refused": 0}
 
     def put(self, arrival: Arrival, *, opens_session: bool = False) -> asyncio.Future[inbox.Put]:
         """Store one frame; where its lane is idle the turn is claimed by the same row."""
         is_mine = self._worker.reserve(arrival)
         boot = self._store.boot if is_mine else None
-        job = self._store.write(_put, arrival, boot, opens_session)
+        whole = self._whole.get((arrival.bot, arrival.shard)) if arrival.losses else None
+        job = self._store.write(_put, arrival, boot, opens_session, whole)
         job.add_done_callback(partial(self._committed, arrival, is_mine))
         return job
 
@@ -70,9 +75,12 @@ class Door:
         """When the identifies left that no READY and no gap came after."""
         return tuple(self._store.read(inbox.unready, bot, shard, since))
 
-    def mark_whole(self, bot: str, shard: int, *, session: str, stored: int) -> asyncio.Future[bool]:
-        """Note that nothing which the platform sent until now is missing."""
-        return self._store.write(sessions.mark_whole, bot, shard, session, stored, self._wall())
+    def mark_whole(self, bot: str, shard: int, *, session: str, stored: int, at: float) -> None:
+        """Note that nothing which the platform had sent at ``at`` is missing; now and then in the store."""
+        self._whole[bot, shard] = sessions.Whole(session, stored, at)
+        if not 0 <= at - self._whole_stored_at.get((bot, shard), at - WHOLE_S) < WHOLE_S:
+            self._whole_stored_at[bot, shard] = at
+            self._store.write(sessions.mark_whole, bot, shard, session, stored, at)
 
     def _tell(self, bot: str, losses: int) -> None:
         for gap in reversed(self._store.read(inbox.gaps, bot, losses)):
@@ -80,10 +88,16 @@ class Door:
             log.error("gap", **gap._asdict(), seconds=seconds)
 
 
-def _put(db: sqlite3.Connection, arrival: Arrival, boot: int | None, opens_session: bool) -> inbox.Put:  # noqa: FBT001
+def _put(
+    db: sqlite3.Connection,
+    arrival: Arrival,
+    boot: int | None,
+    opens_session: bool,  # noqa: FBT001
+    whole: sessions.Whole | None,
+) -> inbox.Put:
     """One transaction: the row, the session's cursor, and the gap that a lost session leaves before it."""
     for loss in arrival.losses:
-        sessions.lose(db, arrival.bot, arrival.shard, loss, arrival.received_at)
+        sessions.lose(db, arrival.bot, arrival.shard, loss, arrival.received_at, whole)
     if arrival.note:
         sessions.leave_note(db, arrival.bot, arrival.shard, arrival.note)
     if opens_session and arrival.seq is not None:

@@ -57,6 +57,8 @@ class Connection:
         self.attempts = 0
         """WebSockets that were tried to open."""
         self.last_change_at = wall()
+        self._asked_at = wall()
+        """When the oldest heartbeat without an ACK left: what its ACK proves, it proves of then."""
         self._intake = intake
         self._locator = locator
         self._open_socket = open_socket
@@ -223,6 +225,8 @@ class Connection:
                     whole=is_whole,
                 )
             case m.Beat(_, stored):
+                if self.state.missed <= 1:
+                    self._asked_at = self._wall()
                 self._send(wire.heartbeat(stored))
             case m.Sleep(generation, low, high):
                 self._pause = self._loop.call_later(self._draw(low, high), self.feed, m.Woke(generation))
@@ -243,7 +247,7 @@ class Connection:
             case m.RecordGap():
                 self._keeper.owe(command)
             case m.MarkWhole(session_id, stored):
-                self._intake.mark_whole(self.bot, self._shard, session=session_id, stored=stored)
+                self._intake.mark_whole(self.bot, self._shard, session=session_id, stored=stored, at=self._asked_at)
             case m.Close(_, code):
                 self._close(code)
             case m.Stopped():
