@@ -35,6 +35,19 @@ class LetterState(StrEnum):
     DROPPED = "dropped"  # a person or its caller withdrew it
 
 
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Whether messages without an anchor are allowed in one conversation, as somebody told at ``at``.
+
+    ``allowed`` None: what was known before does not hold any more, and nothing else is known. ``why`` names the event
+    or the answer that told; how long that holds is for the platform to say.
+    """
+
+    allowed: bool | None
+    at: float
+    why: str
+
+
 @dataclass(slots=True)
 class Arrival:
     """One received frame on its way into the inbox.
@@ -62,6 +75,8 @@ class Arrival:
     """True: does not wait for its lane (`/stop`)."""
     reason: str = ""
     """Why it gets no turn, where that is not plain from its type."""
+    permission: Permission | None = None
+    """What it tells about messages without an anchor in its lane; stored with the row."""
 
 
 @dataclass(slots=True)

@@ -176,7 +176,7 @@ SETTINGS: Final = tuple(
         ("bots.transport", "QQ_TRANSPORT", "websocket, or leave it out", "how events arrive"),
         ("bots.intents", "", 'a number, or a list such as ["GROUP_AND_C2C_EVENT"]', "events to ask for"),
         ("bots.shard", "", "[index, count], index below count", "part of the events; default [0, 1]"),
-        ("bots.proactive", "", "a list of c2c, group, channel, dm", "where unasked messages may go"),
+        ("bots.proactive", "", "a list of c2c, group, channel, dm", "where to write first; see docs/settings.md"),
         ("bots.proactive_unsure", "", "keep or repeat", "a proactive message that perhaps arrived"),
         ("bots.agent.kind", "BUOY_AGENT", "echo, openai, command:PROGRAM, python:MODULE:FUNCTION", "agent"),
         ("bots.agent.isolation", "", "loop or process", "process: for python agents that may block"),

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from buoy.chat import Message
-from buoy.durable import inbox, outbox
+from buoy.durable import inbox, outbox, permission
 from buoy.durable.store import Store
 from buoy.errors import ConfigError, NotStoredError
 from buoy.gateway.courier import Holding
-from buoy.letters import Cause, Failed, Letter, LetterState
+from buoy.letters import Cause, Failed, Letter, LetterState, Permission
 from tests import clock
 from tests.gateway.fakes import (
     ANN,
@@ -616,6 +616,79 @@ def test_what_is_held_too_long_or_too_much_ends_with_a_reason() -> None:
         assert world.app.sender.counts["dead"] == 4
 
     play(test, line=held_line(), holding=Holding(days=0.1, per_lane=2))
+
+
+# --- what is learned about messages without an anchor ---
+
+
+def known(world: World, lane: str = ANN) -> Permission | None:
+    return world.store.read(permission.known, BOT, lane)
+
+
+def test_a_refusal_is_kept_in_the_commit_that_holds_its_letter_and_the_next_one_is_not_tried() -> None:
+    async def test(world: World) -> None:
+        world.line.say("one", REFUSED[Cause.PROACTIVE])
+        await world.send("one")
+        told = known(world)
+        assert told is not None
+        assert told.allowed is False
+        assert (await world.send("two")).state is LetterState.HELD
+        assert (await world.send("to somebody else", lane=BEN)).state is LetterState.SENT
+        assert [r.text for r in world.line.requests] == ["one", "to somebody else"]
+
+    play(test)
+
+
+def test_what_is_learned_and_what_becomes_of_the_letter_are_one_transaction() -> None:
+    seen: set[tuple[str, int]] = set()
+
+    def commit(db: sqlite3.Connection) -> None:
+        found = db.execute("SELECT state, (SELECT count(*) FROM permission) FROM outbox WHERE key = 'send/k'")
+        seen.add(found.fetchone() or ("", 0))
+        db.execute("COMMIT")
+
+    async def test(world: World) -> None:
+        world.line.say("k", REFUSED[Cause.PROACTIVE])
+        await world.send("k", key="k")
+        await world.settle()
+
+    play(test, commit=commit)
+    assert seen == {("", 0), ("queued", 0), ("claimed", 0), ("held", 1)}
+
+
+def test_an_accepted_message_teaches_that_they_are_allowed_and_a_restart_knows_it() -> None:
+    async def main() -> None:
+        line = Line()
+        async with gateway(line) as world:
+            await world.send("one")
+            await world.settle()
+            following = crash(world.store)
+        line.proactive = False  # the settings do not say so any more
+        async with gateway(line, store=following) as world:
+            assert (await world.send("two")).state is LetterState.SENT
+            assert (await world.send("to somebody else", lane=BEN)).state is LetterState.HELD
+
+    clock.run(main())
+
+
+def test_a_reply_teaches_nothing() -> None:
+    async def test(world: World) -> None:
+        await world.put("k")
+        await world.settle()
+        assert known(world) is None
+
+    play(test)
+
+
+def test_an_event_that_switches_them_off_is_known_with_its_row() -> None:
+    async def test(world: World) -> None:
+        off = Permission(False, wall(), "SWITCHED_OFF")
+        await world.put("off", turn=False, anchor=None, permission=off)
+        assert known(world) == off
+        assert (await world.send("one")).state is LetterState.HELD
+        assert world.line.requests == []
+
+    play(test)
 
 
 # --- people ---

@@ -43,20 +43,17 @@ def test_a_refusal_of_proactive_messages_is_believed_for_a_day_or_until_one_goes
     clock = Clock()
     qq = bot(clock)
     assert qq.plan(letter(), [], clock.now) == Proactive()
-    qq.learn(letter(), NO)
-    assert isinstance(qq.plan(letter(), [], clock.now + DAY_S), Hold)
-    other = Letter(2, "k/2", "1", "qq:c2c:SOMEBODY", b"", LetterState.QUEUED, NOW)
-    assert qq.plan(other, [], clock.now) == Proactive()
-    assert qq.plan(letter(), [], clock.now + DAY_S + 1) == Proactive()
-    qq.learn(letter(), Sent("id"))
-    assert qq.plan(letter(), [], clock.now) == Proactive()
+    no = qq.learn(letter(), NO)
+    held = qq.plan(letter(), [], clock.now + DAY_S, no)
+    assert isinstance(held, Hold)
+    assert "(no)" in held.reason
+    assert qq.plan(letter(), [], clock.now + DAY_S + 1, no) == Proactive()
+    yes = qq.learn(letter("group"), Sent("id"))
+    assert qq.plan(letter("group"), [], clock.now, yes) == Proactive()
 
 
 def test_what_became_of_a_reply_says_nothing_about_proactive_messages() -> None:
-    qq = bot()
-    qq.learn(letter(), NO)
-    qq.learn(letter(anchor="msg_id:M"), Sent("id"))
-    assert isinstance(qq.plan(letter(), [], NOW), Hold)
+    assert bot().learn(letter(anchor="msg_id:M"), Sent("id")) is None
 
 
 def test_groups_are_not_written_to_first_unless_the_operator_says_so() -> None:

@@ -21,7 +21,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from buoy.durable import meta
+from buoy.durable import meta, permission
 from buoy.durable.sessions import (
     advance,
     cursor,
@@ -129,6 +129,8 @@ def put(db: sqlite3.Connection, arrival: Arrival, boot: int | None) -> Put:
         ),
     )  # fmt: skip
     if new.rowcount == 1:
+        if arrival.permission is not None and arrival.lane is not None:
+            permission.learn(db, arrival.bot, arrival.lane, arrival.permission, arrival.received_at)
         return Put(new.lastrowid, fresh=True)
     if not arrival.turn:
         return Put(None, fresh=False)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from buoy.durable import inbox, outbox
+from buoy.durable import inbox, outbox, permission
 from buoy.durable.lanes import Key
-from buoy.letters import Event, EventState, Letter, LetterState, Use
+from buoy.letters import Event, EventState, Letter, LetterState, Permission, Use
 
 if TYPE_CHECKING:
     import sqlite3
@@ -97,6 +97,12 @@ def bind(db: sqlite3.Connection, letter: Letter, use: Use, boot: int, now: float
 def claimed(letter: Letter, now: float) -> Letter:
     """The letter as its row says once an attempt is recorded."""
     return replace(letter, state=LetterState.CLAIMED, attempts=letter.attempts + 1, attempted_at=now)
+
+
+def taught(db: sqlite3.Connection, lane: Key, told: Permission, now: float, job: Callable[..., Any], *args: Any) -> Any:
+    """Do what an outcome asks for, and keep what it says about the conversation, or neither."""
+    permission.learn(db, *lane, told, now)
+    return job(db, *args)
 
 
 def put_wanted(db: sqlite3.Connection, draft: Letter) -> outbox.Put:

@@ -31,6 +31,7 @@ from buoy.letters import (
     Letter,
     LetterState,
     Outcome,
+    Permission,
     Plan,
     Proactive,
     Sent,
@@ -155,9 +156,9 @@ class Console:
         del letter, failed
         return []
 
-    def plan(self, letter: Letter, anchors: Sequence[Anchor], now: float) -> Plan:
+    def plan(self, letter: Letter, anchors: Sequence[Anchor], now: float, known: Permission | None = None) -> Plan:
         """Print it, once: a letter that may have been printed before a crash is not printed again."""
-        del anchors, now
+        del anchors, now, known
         if letter.frozen:
             return End(LetterState.UNSURE, "it may have been printed before the process ended; it is not repeated")
         return Proactive()
@@ -176,7 +177,7 @@ class Console:
         return Sent(str(letter.id))
 
     def learn(self, letter: Letter, outcome: Outcome) -> None:
-        """Nothing to learn."""
+        """Nothing to learn: the user is there."""
 
     def health(self) -> dict[str, Any]:
         """Open until stdin ends."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from buoy.chat import Message, Reply, Target
 from buoy.errors import ConfigError
-from buoy.letters import Anchor, Cause, Event, Failed, Intake, Letter, Outcome, Plan, Sent
-from buoy.platforms.qq import compose, translate
+from buoy.letters import Anchor, Event, Failed, Intake, Letter, Outcome, Permission, Plan
+from buoy.platforms.qq import compose, permission, translate
 from buoy.platforms.qq.connection import Connection, OpenSocket
 from buoy.platforms.qq.delivery import Delivery
 from buoy.platforms.qq.locate import Hosts, Locator
@@ -23,7 +23,6 @@ from buoy.transport.token import TokenSource
 from buoy.transport.websocket import Socket
 
 SCENES = frozenset(WINDOWS_S)
-REFUSAL_LIFE_S = 24 * 60 * 60.0  # ours: how long a refusal of proactive messages is believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Account:
     intents: int
     shard: tuple[int, int] = (0, 1)
     proactive: frozenset[str] = frozenset({"c2c"})
-    """Scenes in which messages without an anchor are tried."""
+    """Scenes in which messages without an anchor are tried where nothing else was learned; none: never anywhere."""
     repeat_unsure: bool = False
     names_bot: bool = False
     """There are several bots: conversations are written with ``@<bot>``."""
@@ -67,7 +66,6 @@ class QQ:
         self._locator = Locator(self._http, self._token, self._hosts, monotonic=monotonic, wall=wall)
         self._delivery = Delivery(self._http, self._token, self._hosts)
         self._open_socket = open_socket or partial(_open, environ)
-        self._refused: dict[str, float] = {}
         self.connection: Connection | None = None
 
     # --- inbound ------------------------------------------------------------------------------------------------
@@ -124,12 +122,13 @@ class QQ:
                 f"QQ has no scene {target.scene!r}; targets are qq:c2c:, qq:group:, qq:channel: or qq:dm:"
             )
 
-    def plan(self, letter: Letter, anchors: Sequence[Anchor], now: float) -> Plan:
+    def plan(self, letter: Letter, anchors: Sequence[Anchor], now: float, known: Permission | None = None) -> Plan:
         """See :mod:`buoy.platforms.qq.planner`."""
         scene = translate.place(letter.lane).scene
-        believed = self._refused.get(letter.lane)
+        is_allowed, why = permission.allows(known, now, scene, self._account.proactive)
         allowed = Allowed(
-            proactive=scene in self._account.proactive and (believed is None or now - believed > REFUSAL_LIFE_S),
+            proactive=is_allowed,
+            why=why,
             repeat_unsure=self._account.repeat_unsure,
             session=self.connection is None or self.connection.state.connected,
         )
@@ -143,14 +142,9 @@ class QQ:
         """One POST; see :meth:`Delivery.deliver`."""
         return await self._delivery.deliver(letter)
 
-    def learn(self, letter: Letter, outcome: Outcome) -> None:
-        """Remember who refuses proactive messages, and forget it when one goes through."""
-        if letter.anchor is not None:
-            return
-        if isinstance(outcome, Failed) and outcome.cause is Cause.PROACTIVE:
-            self._refused[letter.lane] = self._wall()
-        elif isinstance(outcome, Sent):
-            self._refused.pop(letter.lane, None)
+    def learn(self, letter: Letter, outcome: Outcome) -> Permission | None:
+        """Whether a message without an anchor was accepted or refused, where the letter was one."""
+        return permission.of_outcome(letter, outcome, self._wall())
 
     # --- state --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,133 @@
+"""The planner end to end: what a conversation allows is learned, and what is late or long still reaches its reader."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buoy.sim.simulator import Sim
+from tests.rules.running import Buoy, Requests, prepared
+
+# --- what a conversation allows ----------------------------------------------------------------------------
+
+
+async def happens(sim: Sim, buoy: Buoy, kind: str, **fields: Any) -> str:
+    """Let it happen, and wait until its row is committed."""
+    event = await sim.happen(kind, **fields)
+    await sim.until(lambda: bool(buoy.event(event)))
+    return event
+
+
+@pytest.mark.parametrize(("scene", "prefix"), [("c2c", "C2C"), ("group", "GROUP")])
+def test_a_switch_that_a_person_turned_holds_across_restarts_until_the_opposite_event(
+    tmp_path: Path, scene: str, prefix: str
+) -> None:
+    async def run() -> None:
+        async with prepared(tmp_path / "data") as (sim, buoy):
+            sim.world.bot().proactive["group"] = True
+            buoy.account["proactive"] = frozenset({scene})
+            requests = Requests(sim)
+            await buoy.start()
+            lane = f"qq:{scene}:{sim.meet(scene)}"
+            await happens(sim, buoy, f"{prefix}_MSG_REJECT")
+            await buoy.crash()
+            sim.clock.advance(3 * 86_400)
+            await buoy.start()
+            assert await buoy.send(lane, "kept back") == "held"
+            assert "switched them off" in buoy.letter("kept back")["reason"]
+            assert requests == [], "nobody is asked who has said no"
+            event = await happens(sim, buoy, f"{prefix}_MSG_RECEIVE")
+            await buoy.answered(event)
+            await sim.until(lambda: buoy.letters("kept back")[0]["state"] == "merged")
+            await buoy.send(lane, "then")
+            await buoy.ends("then")
+            assert [(one.text, one.anchor) for one in sim.delivered][1:] == [("then", event)], "a reply while one lives"
+            sim.clock.advance(4000)
+            await buoy.send(lane, "later")
+            assert await buoy.ends("later") == "sent"
+            assert sim.delivered[-1].proactive
+
+    asyncio.run(run())
+
+
+def test_a_refusal_that_an_answer_told_survives_a_restart_and_expires_after_a_day(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with prepared(tmp_path / "data") as (sim, buoy):
+            requests = Requests(sim)
+            await buoy.start()
+            lane = f"qq:c2c:{sim.meet(proactive=False)}"
+            await buoy.send(lane, "one")
+            assert await buoy.ends("one") == "held"
+            await buoy.crash()
+            await buoy.start()
+            await buoy.send(lane, "two")
+            assert await buoy.ends("two") == "held"
+            assert "40054013" in buoy.letter("two")["reason"]
+            assert [request["content"] for request in requests] == ["one"]
+            sim.clock.advance(86_401)
+            sim.meet(proactive=True)
+            await buoy.send(lane, "three")
+            assert await buoy.ends("three") == "sent"
+
+    asyncio.run(run())
+
+
+def test_a_group_in_which_one_was_accepted_is_written_to_although_the_settings_do_not_name_groups(
+    tmp_path: Path,
+) -> None:
+    async def run() -> None:
+        async with prepared(tmp_path / "data") as (sim, buoy):
+            sim.world.bot().proactive["group"] = True
+            buoy.account["proactive"] = frozenset({"group"})
+            await buoy.start()
+            lane = f"qq:group:{sim.meet('group')}"
+            await buoy.send(lane, "first")
+            assert await buoy.ends("first") == "sent"
+            await buoy.stop()
+            del buoy.account["proactive"]
+            await buoy.start()
+            await buoy.send(lane, "second")
+            assert await buoy.ends("second") == "sent"
+            await buoy.send(f"qq:group:{sim.meet('group', 1)}", "elsewhere")
+            assert await buoy.ends("elsewhere") == "held"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("kind", "scene"), [("FRIEND_ADD", "c2c"), ("GROUP_ADD_ROBOT", "group"), ("INTERACTION_CREATE", "c2c")]
+)
+def test_an_event_that_can_be_replied_to_is_a_contact_for_held_letters(tmp_path: Path, kind: str, scene: str) -> None:
+    async def run() -> None:
+        async with prepared(tmp_path / "data") as (sim, buoy):
+            buoy.account["proactive"] = frozenset()
+            await buoy.start()
+            await buoy.send(f"qq:{scene}:{sim.meet(scene)}", "kept")
+            assert await buoy.ends("kept") == "held"
+            event = await happens(sim, buoy, kind)
+            await buoy.answered(event)
+            (shown,) = sim.delivered
+            assert ("kept" in shown.text, shown.anchor, shown.proactive) == (True, event, False)
+
+    asyncio.run(run())
+
+
+def test_a_user_who_comes_back_is_written_to_as_the_settings_say(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with prepared(tmp_path / "data") as (sim, buoy):
+            await buoy.start()
+            lane = f"qq:c2c:{sim.meet()}"
+            await happens(sim, buoy, "FRIEND_DEL")
+            await buoy.send(lane, "gone")
+            assert await buoy.ends("gone") == "held"
+            assert "removed the bot" in buoy.letter("gone")["reason"]
+            await buoy.answered(await happens(sim, buoy, "FRIEND_ADD"))
+            sim.clock.advance(4000)
+            await buoy.send(lane, "back")
+            assert await buoy.ends("back") == "sent"
+            assert sim.delivered[-1].proactive
+
+    asyncio.run(run())
