@@ -116,8 +116,9 @@ class Line:
         if target.scene not in WINDOWS_S:
             raise ConfigError(f"no scene {target.scene}")
 
-    def merge(self, bodies: Sequence[bytes]) -> list[bytes]:
-        return [b"+".join(bodies)]
+    def merge(self, held: Sequence[Letter], now: float) -> list[bytes]:
+        del now
+        return [b"+".join(letter.body for letter in held)]
 
     def reword(self, letter: Letter, failed: Failed) -> list[bytes]:
         if failed.code == 1:

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -586,6 +587,29 @@ def test_a_contact_that_asks_for_no_turn_releases_what_is_held() -> None:
         assert world.line.texts() == ["one"]
 
     play(test, line=held_line())
+
+
+def test_held_letters_that_cannot_be_merged_stay_held_and_the_lane_goes_on() -> None:
+    class Broken(Line):
+        def merge(self, held: Sequence[Letter], now: float) -> list[bytes]:
+            if not self.script["mended"]:
+                raise ValueError("a bug")
+            return super().merge(held, now)
+
+    line = Broken(proactive=False)
+
+    async def test(world: World) -> None:
+        await world.send("one", lane=CAT)
+        await world.put("k", lane=CAT)
+        await world.settle()
+        assert line.texts() == ["k"]
+        assert world.states()["k/1"] == "sent"
+        line.say("mended", None)
+        await world.put("j", lane=CAT)
+        await world.settle()
+        assert line.texts() == ["k", "one", "j"]
+
+    play(test, line=line)
 
 
 def test_what_is_held_survives_a_restart() -> None:

@@ -1,13 +1,18 @@
 """Letters fit sizes and budgets, nothing of a reply is dropped, and only what a code names is worded anew."""
 
+# ruff: noqa: RUF001  Chinese has punctuation of its own
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from buoy.chat import Reply
+from buoy.letters import Letter, LetterState
 from buoy.platforms.qq.compose import Body, compose, decode, encode, merge, reword
+from buoy.platforms.qq.words import Manner
 from buoy.protocol.text import units
 
 LIMIT = 4000  # typed again: protocol.md 12.1
@@ -89,21 +94,98 @@ def test_a_quote_is_shown_once_whichever_reply_asks_for_it() -> None:
     assert bodies(compose("c2c", [Reply("a", quote=True)], reference=None)) == [Body("a")]
 
 
+# --- held ---------------------------------------------------------------------------------------------------------
+
+NOW = 1_790_000_000.0  # 2026-09-21 22:13:20 +08:00
+ZH, EN = Manner(), Manner("en")
+
+
+def kept(*parts: Body, ages_s: Sequence[float] = (), event: int | None = 1) -> list[Letter]:
+    """Held letters, each written so long ago."""
+    ages = [*ages_s, *[0.0] * len(parts)]
+    return [
+        Letter(n, f"k/{n}", "1", "qq:c2c:U", encode(part), LetterState.HELD, NOW - ages[n], event=event)
+        for n, part in enumerate(parts)
+    ]
+
+
+def merged(*parts: Body, ages_s: Sequence[float] = (), event: int | None = 1, manner: Manner = ZH) -> list[Body]:
+    return bodies(merge(kept(*parts, ages_s=ages_s, event=event), NOW, manner))
+
+
 def test_held_letters_become_one_in_their_order() -> None:
-    held = [encode(Body("one")), encode(Body("two", reference="R")), encode(Body("three"))]
-    assert bodies(merge(held)) == [Body("one\n\ntwo\n\nthree")]
+    assert merged(Body("one"), Body("two", reference="R"), Body("three")) == [Body("one\n\ntwo\n\nthree")]
 
 
 def test_held_markdown_stays_markdown_only_where_all_of_it_is() -> None:
-    bold, plain = encode(Body("**one**", markdown=True)), encode(Body("**two**"))
-    assert bodies(merge([bold, bold])) == [Body("**one**\n\n**one**", markdown=True)]
-    assert bodies(merge([bold, plain])) == [Body("one\n\n**two**")]
+    bold, plain = Body("**one**", markdown=True), Body("**two**")
+    assert merged(bold, bold) == [Body("**one**\n\n**one**", markdown=True)]
+    assert merged(bold, plain) == [Body("one\n\n**two**")]
 
 
 def test_held_letters_that_are_too_long_for_one_become_as_few_as_fit() -> None:
-    told = bodies(merge([encode(Body(PARAGRAPH))] * 3))
+    told = merged(*[Body(PARAGRAPH)] * 3)
     assert len(told) == 3
     assert visible("".join(one.text for one in told)) == visible(PARAGRAPH * 3)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "text"),
+    [
+        (0.0, "an answer"),
+        (299.9, "an answer"),
+        (300.0, "（迟到的回复，写于 22:08）\nan answer"),
+        (7200.0, "（迟到的回复，写于 20:13）\nan answer"),
+        (22 * 3600.0, "（迟到的回复，写于 00:13）\nan answer"),
+        (24 * 3600.0, "（迟到的回复，写于 09-20 22:13）\nan answer"),
+        (-5.0, "an answer"),
+    ],
+)
+def test_a_late_letter_says_when_it_was_written_on_the_readers_clock(age_s: float, text: str) -> None:
+    assert merged(Body("an answer"), ages_s=[age_s]) == [Body(text, dated=age_s >= 300)]
+
+
+def test_the_line_is_written_in_the_language_and_after_the_time_that_the_operator_chose() -> None:
+    assert merged(Body("x"), ages_s=[7200.0], manner=EN)[0].text == "(late reply, written 20:13)\nx"
+    assert merged(Body("x"), ages_s=[7200.0], manner=Manner(late_after_s=7201.0)) == [Body("x")]
+    assert merged(Body("x"), ages_s=[1.0], manner=Manner(late_after_s=0.0))[0].text == "（迟到的回复，写于 22:13）\nx"
+
+
+def test_what_answers_nothing_is_not_called_a_reply() -> None:
+    assert merged(Body("x"), ages_s=[7200.0], event=None)[0].text == "（迟到的消息，写于 20:13）\nx"
+    assert merged(Body("x"), ages_s=[7200.0], event=None, manner=EN)[0].text == "(late message, written 20:13)\nx"
+
+
+def test_before_markdown_the_line_is_a_paragraph_of_its_own() -> None:
+    (told,) = merged(Body("# Title", markdown=True), ages_s=[7200.0])
+    assert told == Body("（迟到的回复，写于 20:13）\n\n# Title", markdown=True, dated=True)
+
+
+def test_what_was_written_together_shares_one_line_and_what_was_not_has_its_own() -> None:
+    (told,) = merged(Body("a"), Body("b"), Body("c"), Body("d"), ages_s=[7200.0, 7200.0, 3600.0, 10.0])
+    assert (
+        told.text
+        == "（迟到的回复，写于 20:13）\na\n\nb\n\n（迟到的回复，写于 21:13）\nc\n\n（迟到的回复，写于 22:13）\nd"
+    )
+    (told,) = merged(Body("a"), Body("b"), ages_s=[400.0, 200.0])
+    assert told.text == "（迟到的回复，写于 22:06）\na\n\nb"
+
+
+def test_what_was_merged_once_and_held_again_is_not_dated_a_second_time() -> None:
+    (first,) = merged(Body("a"), ages_s=[7200.0])
+    (again,) = merged(first, Body("b"), ages_s=[3600.0, 3590.0], event=None)
+    assert again.text == "（迟到的回复，写于 20:13）\na\n\nb"
+    assert again.dated
+
+
+def test_every_piece_of_a_long_dated_text_knows_that_it_is_dated() -> None:
+    told = merged(*[Body(PARAGRAPH)] * 3, ages_s=[7200.0] * 3)
+    assert [one.dated for one in told] == [True] * 3
+    assert [one.text.startswith("（迟到") for one in told] == [True, False, False]
+    assert all(units(one.text) <= LIMIT for one in told)
+
+
+# --- refused --------------------------------------------------------------------------------------------------------
 
 
 def test_too_long_is_halved() -> None:

@@ -1,13 +1,16 @@
 """The planner end to end: what a conversation allows is learned, and what is late or long still reaches its reader."""
 
+# ruff: noqa: RUF001  Chinese has punctuation of its own
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from buoy.platforms.qq.words import Manner
 from buoy.sim.simulator import Sim
 from tests.rules.running import Buoy, Requests, prepared
 
@@ -129,5 +132,58 @@ def test_a_user_who_comes_back_is_written_to_as_the_settings_say(tmp_path: Path)
             await buoy.send(lane, "back")
             assert await buoy.ends("back") == "sent"
             assert sim.delivered[-1].proactive
+
+    asyncio.run(run())
+
+
+# --- what is late ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("waits_s", "manner", "text"),
+    [
+        (60, Manner(), "kept"),
+        (4000, Manner(), "（迟到的消息，写于 {at}）\nkept"),
+        (4000, Manner("en"), "(late message, written {at})\nkept"),
+        (4000, Manner(late_after_s=5000.0), "kept"),
+    ],
+)
+def test_what_is_late_says_when_it_was_written_and_what_is_hardly_late_does_not(
+    tmp_path: Path, waits_s: float, manner: Manner, text: str
+) -> None:
+    async def run() -> None:
+        async with prepared(tmp_path / "data") as (sim, buoy):
+            buoy.account["manner"] = manner
+            await buoy.start()
+            await buoy.send(f"qq:group:{sim.meet('group')}", "kept")
+            assert await buoy.ends("kept") == "held"
+            there = time.gmtime(buoy.letter("kept")["created_at"] + 8 * 3600)
+            sim.clock.advance(waits_s)
+            today = time.gmtime(sim.clock.now() + 8 * 3600)
+            at = time.strftime("%H:%M" if there.tm_yday == today.tm_yday else "%m-%d %H:%M", there)
+            message = await sim.say("hello", scene="group")
+            await buoy.answered(message, times=2)
+            assert [one.text for one in sim.replies(message)] == [text.format(at=at), "hello"]
+
+    asyncio.run(run())
+
+
+def test_a_late_letter_that_is_held_once_more_keeps_the_time_at_which_it_was_written(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with prepared(tmp_path / "data") as (sim, buoy):
+            await buoy.start()
+            await buoy.send(f"qq:group:{sim.meet('group')}", "kept")
+            assert await buoy.ends("kept") == "held"
+            sim.clock.advance(4000)
+            sim.faults.add("error_code", code=40054016, endpoint="send", count=1)  # a person must publish the bot
+            first = await sim.say("hello", scene="group")
+            await buoy.answered(first)
+            await sim.until(lambda: [row["state"] for row in buoy.letters("kept")] == ["merged", "held"])
+            sim.clock.advance(4000)
+            second = await sim.say("again", scene="group")
+            await buoy.answered(second, times=2)
+            once, twice = (row["body"].decode() for row in buoy.letters("kept")[1:])
+            assert once.count("写于") == twice.count("写于") == 1
+            assert once == twice
 
     asyncio.run(run())

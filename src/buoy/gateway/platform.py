@@ -38,8 +38,8 @@ class Platform(Protocol):
     def check(self, target: Target) -> None:
         """Refuse a target that the platform cannot know. Raises ConfigError."""
 
-    def merge(self, bodies: Sequence[bytes]) -> list[bytes]:
-        """Join held letters' bodies into as few as fit."""
+    def merge(self, held: Sequence[Letter], now: float) -> list[bytes]:
+        """Join held letters' bodies into as few as fit, oldest first; the reader is told how late they are."""
 
     def reword(self, letter: Letter, failed: Failed) -> list[bytes]:
         """Other bodies for content that was refused; empty when there is nothing left to try."""

@@ -115,13 +115,13 @@ def put_wanted(db: sqlite3.Connection, draft: Letter) -> outbox.Put:
 
 
 def merge_held(
-    db: sqlite3.Connection, lane: Key, merge: Callable[[Sequence[bytes]], list[bytes]], now: float
+    db: sqlite3.Connection, lane: Key, merge: Callable[[Sequence[Letter], float], list[bytes]], now: float
 ) -> list[Letter]:
     """Turn a lane's held letters into new ones at its end; the old ones name where their text went."""
     held = outbox.held(db, *lane)
     carriers = [
         outbox.put(db, Letter(0, f"held/{held[0].key}/{n}", *lane, body, LetterState.QUEUED, now, origin="held")).letter
-        for n, body in enumerate(merge([letter.body for letter in held]) if held else [], 1)
+        for n, body in enumerate(merge(held, now) if held else [], 1)
     ]
     if carriers:
         outbox.merge(db, [letter.id for letter in held], carriers[0].id, now)

@@ -157,11 +157,14 @@ class Sender:
             self._supervisor.start(self._release_held(lane))
 
     async def _release_held(self, lane: Key) -> None:
+        letters: list[Letter] = []
         try:
             letters = await self._store.write(posting.merge_held, lane, self._platforms[lane[0]].merge, self._wall())
         except StoreError:
             self._held.add(lane)  # the next contact tries again
-            letters = []
+        except Exception:
+            log.exception("held letters not merged", lane=lane)  # they stay held, and the lane goes on
+            self._held.add(lane)
         for _ in letters[1:]:
             self._lanes.announce(lane)
         for letter in letters:

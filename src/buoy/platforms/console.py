@@ -147,9 +147,10 @@ class Console:
         if target.lane != LANE:
             raise ConfigError(f"the console has one conversation; its target is {LANE}")
 
-    def merge(self, bodies: Sequence[bytes]) -> list[bytes]:
+    def merge(self, held: Sequence[Letter], now: float) -> list[bytes]:
         """Nothing is ever held here; joined all the same."""
-        return [b"\n\n".join(bodies)]
+        del now
+        return [b"\n\n".join(letter.body for letter in held)]
 
     def reword(self, letter: Letter, failed: Failed) -> list[bytes]:
         """Nothing is ever refused."""

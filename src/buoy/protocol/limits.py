@@ -30,6 +30,8 @@ BUDGETS: Final = {
 }
 WINDOW_MARGIN_S: Final = 5.0  # ours: a reply this close to the end of its window would arrive too late
 
+READERS_UTC_OFFSET_S: Final = 8 * 60 * 60  # 8: QQ writes times with +08:00, and so do its users' phones
+
 TEXT_LIMIT: Final = 4000  # 12.1: unpublished; what clients split at, in UTF-16 code units
 
 # Gateway look-up (5): 2 a minute sustained.

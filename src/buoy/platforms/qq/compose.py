@@ -14,6 +14,9 @@ from buoy.protocol.limits import BUDGETS, TEXT_LIMIT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from buoy.letters import Letter
+    from buoy.platforms.qq.words import Manner
+
 
 class Body(msgspec.Struct, frozen=True, omit_defaults=True):
     """One letter's content. ``reference`` is the quoted message's handle (protocol.md 10.1)."""
@@ -21,6 +24,8 @@ class Body(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str
     markdown: bool = False
     reference: str | None = None
+    dated: bool = False
+    """The text says itself when it was written."""
 
 
 _DECODER = msgspec.json.Decoder(Body)
@@ -72,12 +77,26 @@ def _pack(replies: Sequence[Reply], room: int, reference: str | None) -> list[Bo
     return bodies
 
 
-def merge(bodies: Sequence[bytes]) -> list[bytes]:
-    """Join held letters into as few as their size allows, in order; markdown survives where all have it."""
-    parts = [decode(body) for body in bodies]
+def merge(held: Sequence[Letter], now: float, manner: Manner) -> list[bytes]:
+    """Join held letters into as few as their size allows, in order; markdown survives where all have it.
+
+    What is late says when it was written, in a line of its own before it; what was written soon after it shares
+    that line, and what is hardly late has none.
+    """
+    parts = [decode(letter.body) for letter in held]
     keeps = all(part.markdown for part in parts)
-    texts = [part.text if keeps else _plain(part.text, markdown=part.markdown) for part in parts]
-    return [encode(Body(piece, keeps)) for piece in rules.pack(texts, TEXT_LIMIT, 1)]
+    texts: list[str] = []
+    told_at: float | None = None  # when the parts before say that they were written
+    for letter, part in zip(held, parts, strict=True):
+        text, at = part.text if keeps else _plain(part.text, markdown=part.markdown), letter.created_at
+        if part.dated:
+            told_at = at
+        elif now - at >= manner.late_after_s if told_at is None else at - told_at > manner.late_after_s:
+            text = manner.late(at, now, is_reply=letter.event is not None) + ("\n\n" if keeps else "\n") + text
+            told_at = at
+        texts.append(text)
+    is_dated = told_at is not None
+    return [encode(Body(piece, keeps, dated=is_dated)) for piece in rules.pack(texts, TEXT_LIMIT, 1)]
 
 
 def reword(stored: bytes, *, code: int) -> list[bytes]:
@@ -94,7 +113,7 @@ def reword(stored: bytes, *, code: int) -> list[bytes]:
     else:  # whichever of the two it was: there is only one more try, and it must not fail for the other
         markdown, text = False, rules.neutralise_urls(_plain(text, markdown=markdown))
     pieces = rules.split(text, limit)
-    new = [Body(piece, markdown, None if n else body.reference) for n, piece in enumerate(pieces)]
+    new = [Body(piece, markdown, None if n else body.reference, body.dated) for n, piece in enumerate(pieces)]
     return [] if new == [body] else [encode(one) for one in new]
 
 

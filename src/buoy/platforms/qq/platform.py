@@ -16,6 +16,7 @@ from buoy.platforms.qq.connection import Connection, OpenSocket
 from buoy.platforms.qq.delivery import Delivery
 from buoy.platforms.qq.locate import Hosts, Locator
 from buoy.platforms.qq.planner import Allowed, plan
+from buoy.platforms.qq.words import MANNER, Manner
 from buoy.protocol.limits import TEXT_LIMIT, WINDOWS_S
 from buoy.protocol.text import units
 from buoy.transport.http import Http
@@ -40,6 +41,8 @@ class Account:
     repeat_unsure: bool = False
     names_bot: bool = False
     """There are several bots: conversations are written with ``@<bot>``."""
+    manner: Manner = MANNER
+    """How Buoy speaks for itself."""
 
 
 class QQ:
@@ -107,9 +110,9 @@ class QQ:
         """The text of a letter body."""
         return compose.decode(body).text
 
-    def merge(self, bodies: Sequence[bytes]) -> list[bytes]:
-        """Held letters in as few as fit."""
-        return compose.merge(bodies)
+    def merge(self, held: Sequence[Letter], now: float) -> list[bytes]:
+        """Held letters in as few as fit, with the time where they are late."""
+        return compose.merge(held, now, self._account.manner)
 
     def reword(self, letter: Letter, failed: Failed) -> list[bytes]:
         """Another wording of refused content."""
