@@ -115,7 +115,7 @@ class Anchor:
     event_at: float
     uses: int
     open: bool
-    """Its own turn has not ended: the last reply is reserved for it."""
+    """Its own turn has not ended, or has letters that have not left: the last reply is reserved for it."""
     spent: bool = False
 
 
@@ -240,6 +240,8 @@ class Failed:
     status: int = 0
     retry_after_s: float | None = None
     trace_id: str = ""
+    early: bool = False
+    """What failed comes before the letter itself is looked at: it says nothing about earlier attempts."""
 
     @property
     def unsure(self) -> bool:

@@ -155,7 +155,9 @@ class Line:
             raise step
         if isinstance(step, Failed | Sent):
             is_taken = letter.anchor is not None and (letter.anchor, letter.seq) in self.taken
-            if not (is_taken and isinstance(step, Failed) and step.cause in {Cause.CONTENT, Cause.BUG}):
+            if not (
+                is_taken and isinstance(step, Failed) and step.cause in {Cause.CONTENT, Cause.BUG} and not step.early
+            ):
                 return step  # what was accepted once is not refused for what it says
         if isinstance(step, Lost):
             if step.accepted:

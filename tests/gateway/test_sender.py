@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from buoy.chat import Message
+from buoy.chat import Message, Reply
 from buoy.durable import inbox, outbox, permission
 from buoy.durable.store import Store
 from buoy.errors import ConfigError, NotStoredError
 from buoy.gateway.courier import Holding
-from buoy.letters import Cause, Failed, Letter, LetterState, Permission
+from buoy.letters import Cause, Event, Failed, Letter, LetterState, Permission
 from tests import clock
 from tests.gateway.fakes import (
     ANN,
@@ -440,6 +440,45 @@ def test_content_is_worded_anew_once_a_letter_whatever_else_could_be_tried() -> 
     play(test)
 
 
+EARLY = Failed(Cause.CONTENT, "the form is refused", 1, 400, early=True)
+
+
+def test_a_refusal_of_the_form_does_not_use_up_the_one_try_of_the_words() -> None:
+    async def test(world: World) -> None:
+        world.line.say("onetwo", EARLY)
+        world.line.say("one", REFUSED[Cause.CONTENT])
+        await world.put("k", "onetwo")
+        await world.settle()
+        assert [r.text for r in world.line.requests] == ["onetwo", "one", "plain one", "two"]
+        assert world.line.texts() == ["plain one", "two"]
+
+    play(test)
+
+
+def test_a_refusal_of_the_form_says_nothing_about_an_earlier_attempt_that_was_lost() -> None:
+    async def test(world: World) -> None:
+        world.line.say("onetwo", Lost(accepted=True), EARLY, EARLY)
+        await world.put("k", "onetwo")
+        await world.settle()
+        assert [r.text for r in world.line.requests] == ["onetwo"] * 4, "never in another form: that could be a second"
+        assert len({r.seq for r in world.line.requests}) == 1
+        assert world.line.texts() == ["onetwo"]
+        assert world.states() == {"k/1": "sent"}
+
+    play(test)
+
+
+def test_in_doubt_and_the_form_refused_until_the_window_closes_is_unsure() -> None:
+    async def test(world: World) -> None:
+        world.line.say("onetwo", Lost(accepted=False), *[EARLY] * 99)
+        await world.put("k", "onetwo", lane=CAT)
+        await asyncio.sleep(400)
+        assert world.states() == {"k/1": "unsure"}
+        assert world.line.texts() == []
+
+    play(test)
+
+
 @pytest.mark.parametrize("cause", [Cause.TARGET, Cause.BUG])
 def test_a_permanent_refusal_costs_exactly_one_request(cause: Cause) -> None:
     async def test(world: World) -> None:
@@ -565,6 +604,59 @@ def test_replies_over_the_budget_are_held_and_go_with_the_next_message() -> None
         assert world.line.texts() == [*many[:5], "6+7", "next"]
 
     play(test, Scripted({"k": answers(many)}), line=held_line())
+
+
+class Packing(Line):
+    """Joins what exceeds the replies left of five."""
+
+    def compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
+        room = max(1, 5 - event.uses)
+        texts = [reply.text for reply in replies]
+        return [*map(str.encode, texts[: room - 1]), "+".join(texts[room - 1 :]).encode()]
+
+
+def test_a_turn_counts_the_replies_that_held_letters_took_before_it() -> None:
+    async def test(world: World) -> None:
+        await world.send("kept", lane=CAT)
+        await world.put("k", lane=CAT)
+        await world.settle()
+        assert world.line.texts() == ["kept", "1", "2", "3", "4+5+6"]
+        assert set(world.states().values()) == {"merged", "sent"}
+
+    many = sleeps(1.0, [str(n) for n in range(1, 7)])
+    play(test, Scripted({"k": many}), line=Packing(proactive=False))
+
+
+def test_held_letters_do_not_take_the_last_reply_from_the_turn_that_released_them() -> None:
+    class Apart(Line):
+        """Every held letter stays one of its own."""
+
+        def merge(self, held: Sequence[Letter], now: float) -> list[bytes]:
+            return [letter.body for letter in held]
+
+    async def test(world: World) -> None:
+        for n in range(7):
+            await world.send(str(n), lane=CAT)
+        await world.put("k", lane=CAT)
+        await world.settle()
+        assert world.line.texts() == ["0", "1", "2", "3", "k"]
+        await world.put("j", lane=CAT)
+        await world.settle()
+        assert world.line.texts()[5:] == ["4", "5", "6", "j"]
+
+    play(test, line=Apart(proactive=False))
+
+
+def test_a_turn_counts_the_letters_that_wait_for_its_replies() -> None:
+    async def test(world: World) -> None:
+        await world.send("kept", lane=CAT)
+        world.line.say("kept", TOO_FAST)
+        await world.put("k", lane=CAT)  # its turn ends while what was held waits for the platform
+        await world.settle()
+        assert world.line.texts() == ["kept", "1", "2", "3", "4+5+6"]
+
+    many = answers([str(n) for n in range(1, 7)])
+    play(test, Scripted({"k": many}), line=Packing(proactive=False))
 
 
 def test_the_last_reply_of_an_anchor_is_kept_for_its_own_turn() -> None:

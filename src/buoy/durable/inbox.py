@@ -265,7 +265,10 @@ def urgent(db: sqlite3.Connection) -> list[Event]:
 
 # --- anchors ------------------------------------------------------------------------------------------------
 
-_ANCHOR = "SELECT id, anchor, event_at, uses, state IN ('waiting', 'running'), spent FROM inbox "
+_ANCHOR = (
+    "SELECT id, anchor, event_at, uses, state IN ('waiting', 'running') OR EXISTS "
+    "(SELECT 1 FROM outbox WHERE event = inbox.id AND outbox.state = 'queued'), spent FROM inbox "
+)
 
 
 _ANCHORS = _ANCHOR + "WHERE bot = ? AND lane = ? AND lane IS NOT NULL ORDER BY id DESC"

@@ -207,7 +207,7 @@ class Courier:
             self._end(lane, letter, LetterState.DEAD, failed.reason, failed=failed)
         elif failed.cause in HELD_CAUSES:
             await self._hold(lane, letter, failed.reason, told)
-        elif failed.cause is Cause.CONTENT:
+        elif failed.cause is Cause.CONTENT and not (in_doubt and failed.early):
             await self._reworded(lane, letter, failed, now)
         elif failed.cause is Cause.ANCHOR:
             await self._commits.insist(outbox.unbind, letter.id, failed.reason, now)
@@ -226,8 +226,11 @@ class Courier:
             self._desk.postpone(lane, replace(letter, state=state, reason=failed.reason), delay)
 
     async def _reworded(self, lane: Key, letter: Letter, failed: Failed, now: float) -> None:
-        """Content was refused: try another wording, once; what it has too much of follows as letters of its own."""
-        is_new = letter.id not in self._tried_anew
+        """Content was refused: try another wording, once; what it has too much of follows as letters of its own.
+
+        An early refusal was about the form, before anybody looked at the words: they have their one try still.
+        """
+        is_new = failed.early or letter.id not in self._tried_anew
         bodies = self._platforms[letter.bot].reword(letter, failed) if is_new else []
         if not bodies:
             self._end(lane, letter, LetterState.DEAD, failed.reason, failed=failed)
@@ -235,7 +238,8 @@ class Courier:
         for _ in bodies[1:]:
             self._lanes.announce(lane)
         letters = await self._commits.insist(posting.reword, letter, bodies, failed.reason, now)
-        self._tried_anew.add(letter.id)
+        if not failed.early:
+            self._tried_anew.add(letter.id)
         for more in letters[1:]:
             self._lanes.stored(lane, more.id, more, claimed=False)
         self._desk.postpone(lane, letters[0])

@@ -33,7 +33,7 @@ class Platform(Protocol):
         """The letter body of one message that answers nothing. Raises ConfigError for what cannot be one letter."""
 
     def text_of(self, body: bytes) -> str:
-        """The text of a letter body, for histories and lists."""
+        """The text of a letter body, for histories and lists; empty for one that says nothing of the agent's."""
 
     def check(self, target: Target) -> None:
         """Refuse a target that the platform cannot know. Raises ConfigError."""

@@ -272,7 +272,7 @@ class Worker:
         changes: dict[str, Any] = {}
         if agent.can_continue:
             letters = self._store.read(outbox.of_event, event.id)
-            changes["delivered"] = tuple(platform.text_of(letter.body) for letter in letters)
+            changes["delivered"] = tuple(filter(None, (platform.text_of(letter.body) for letter in letters)))
         if agent.history_turns:
             changes["history"] = self._history(event, agent.history_turns)
         return replace(message, **changes) if changes else message
@@ -283,7 +283,7 @@ class Worker:
         for frame, kind, bodies in self._store.read(inbox.history, event.bot, event.lane, event.id, turns):
             message = platform.read(replace(event, frame=frame, type=kind))
             if message is not None:
-                past.append(Exchange(message.text, "\n\n".join(platform.text_of(body) for body in bodies)))
+                past.append(Exchange(message.text, "\n\n".join(filter(None, map(platform.text_of, bodies)))))
         return tuple(past)
 
     async def _continue(self, event: Event, agent: Agent, message: Message) -> list[Reply]:
@@ -303,7 +303,7 @@ class Worker:
         return [last] if last is not None else []
 
     def _compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
-        return self._platforms[event.bot].compose(event, replies) if replies else []
+        return self._sender.compose(event, replies) if replies else []
 
     async def _finish(self, event: Event, replies: Sequence[Reply], *, reason: str = "") -> None:
         """End the turn and queue its letters, in one transaction. A full disk is waited for: nothing is lost."""
