@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -109,6 +110,11 @@ def test_conversations_name_the_bot_only_where_there_are_several() -> None:
 def test_letters_of_a_turn_know_the_replies_that_were_used_and_what_to_quote() -> None:
     told = bot().compose(event(), [Reply("a", quote=True), Reply("b")])
     assert [json.loads(one) for one in told] == [{"text": "a\n\nb", "reference": "R"}]
+
+
+def test_what_only_announces_a_file_is_no_part_of_the_conversation() -> None:
+    told = bot().compose(replace(event(), uses=0), [Reply("word " * 5000)])
+    assert [bot().text_of(one) for one in told] == ["", "word " * 5000]
 
 
 def test_before_it_runs_it_says_so_as_plain_data() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from buoy.chat import Message
 from buoy.platforms.qq.words import Manner
 from buoy.sim.simulator import Sim
 from tests.rules.running import Buoy, Requests, prepared
@@ -185,5 +186,132 @@ def test_a_late_letter_that_is_held_once_more_keeps_the_time_at_which_it_was_wri
             once, twice = (row["body"].decode() for row in buoy.letters("kept")[1:])
             assert once.count("写于") == twice.count("写于") == 1
             assert once == twice
+
+    asyncio.run(run())
+
+
+# --- what is long ------------------------------------------------------------------------------------------
+
+NOTE = "内容较长，全文在下面的文件里。"
+LONG = "\n".join(f"line {n} {'word ' * 700}" for n in range(8))
+PIECES = 8
+
+
+async def at_length(message: Message) -> str:
+    return LONG if message.text == "tell me all" else message.text
+
+
+def words(*texts: str) -> list[str]:
+    return [word for text in texts for word in text.split()]
+
+
+@pytest.mark.parametrize("scene", ["c2c", "group"])
+def test_a_text_too_long_for_the_replies_left_is_one_file_behind_a_note(tmp_path: Path, scene: str) -> None:
+    async def run() -> None:
+        async with prepared(tmp_path / "data", at_length) as (sim, buoy):
+            await buoy.start()
+            message = await sim.say("tell me all", scene=scene)
+            await buoy.answered(message, times=2)
+            await buoy.settled()
+            note, file = sim.replies(message)
+            assert (note.text, file.file_name, file.file_text) == (NOTE, "reply.txt", LONG)
+            assert [file.msg_type, file.anchor, file.msg_seq] == [7, message, 2]
+            assert [row["state"] for row in buoy.letters()] == ["sent", "sent"]
+            assert sim.world.counters["uploads"] == 1
+
+    asyncio.run(run())
+
+
+def test_guilds_take_no_files_and_get_it_in_pieces(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with prepared(tmp_path / "data", at_length) as (sim, buoy):
+            await buoy.start()
+            message = await sim.say("tell me all", scene="channel")
+            await buoy.answered(message, times=PIECES)
+            await buoy.settled()
+            assert words(*(one.text for one in sim.replies(message))) == words(LONG)
+
+    asyncio.run(run())
+
+
+def test_a_file_whose_fate_is_unknown_is_uploaded_and_sent_again_with_its_number_across_a_crash(
+    tmp_path: Path,
+) -> None:
+    async def run() -> None:
+        async with prepared(tmp_path / "data", at_length) as (sim, buoy):
+            requests = Requests(sim)
+            await buoy.start()
+            shown = [0]
+            sim.world.on_delivered.append(lambda one: shown.append(one.msg_type))
+            sim.faults.add("hang", endpoint="send", mode="after")
+            message = await sim.say("tell me all")
+            await sim.until(lambda: len(sim.delivered) == 1)  # the note; nobody hears of it
+            await buoy.crash()
+            sim.faults.remove()
+            await buoy.start()
+            sim.faults.add("accept_then_reset", endpoint="send", count=1)
+            await buoy.answered(message, times=2)
+            await sim.until(lambda: [row["state"] for row in buoy.letters()] == ["sent", "sent"])
+            assert [one.msg_type for one in sim.delivered] == [0, 7], "each of them once"
+            files = [request for request in requests if request["msg_type"] == 7]
+            assert len({request["msg_seq"] for request in files}) == 1
+            assert len({request["media"]["file_info"] for request in files}) == len(files)
+            assert sim.world.counters["duplicates_refused"] >= 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "error_code", "endpoint": "files", "code": 11253},
+        {"kind": "error_code", "endpoint": "files", "code": 40093002},
+        {"kind": "http_status", "endpoint": "files", "status": 413, "body": "html"},
+        {"kind": "http_status", "endpoint": "files", "status": 502, "body": "html"},
+    ],
+    ids=["no permission", "volume used up", "too large", "down for long"],
+)
+def test_where_qq_takes_no_file_the_text_goes_in_messages_and_nothing_is_lost(
+    tmp_path: Path, fault: dict[str, Any]
+) -> None:
+    async def run() -> None:
+        async with prepared(tmp_path / "data", at_length) as (sim, buoy):
+            buoy.account["proactive"] = frozenset()
+            await buoy.start()
+            sim.faults.add(**fault)
+            message = await sim.say("tell me all")
+            await buoy.answered(message, times=3)
+            await buoy.settled()
+            told = [one.text for one in sim.replies(message)]
+            assert told[0] == NOTE
+            for n in range(2):
+                again = await sim.say(f"go on {n}")
+                await buoy.answered(again, times=2)
+                await buoy.settled()
+                told += [one.text for one in sim.replies(again) if one.text != f"go on {n}"]
+            assert words(*told[1:]) == words(LONG)
+            assert not buoy.rows("SELECT 1 FROM outbox WHERE state NOT IN ('sent', 'merged')")
+
+    asyncio.run(run())
+
+
+def test_held_letters_that_are_long_go_as_one_file_and_the_turn_has_its_replies(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with prepared(tmp_path / "data", at_length) as (sim, buoy):
+            buoy.account["proactive"] = frozenset()
+            await buoy.start()
+            lane = f"qq:c2c:{sim.meet()}"
+            texts = [f"{n} " + "word " * 700 for n in range(4)]
+            for text in texts:
+                await buoy.send(lane, text)
+            await buoy.settled()
+            sim.clock.advance(1000)
+            message = await sim.say("hello")
+            await buoy.answered(message, times=3)
+            note, file, own = sim.replies(message)
+            assert note.text.startswith("（迟到的消息，写于 ")
+            assert note.text.endswith(NOTE)
+            assert words(file.file_text)[2:] == words(*texts), "behind the line that says how late it is"
+            assert own.text == "hello"
 
     asyncio.run(run())

@@ -82,5 +82,8 @@ PROBE_S: Final = 15 * 60.0  # 6.7: how often a blocked bot looks whether somebod
 TOKEN_MARGIN_S: Final = 60.0
 TOKEN_RATE_PAUSE_S: Final = 60.0
 
+UPLOAD_LIMIT: Final = 20 << 20  # 15.1: what clients hand in at once, in bytes; a request of 32 MB was refused
+UPLOAD_TIMEOUT_S: Final = 60.0  # ours: the largest upload over a slow line
+FILE_TRIES: Final = 5  # ours: after so many attempts a file that QQ fails to take is told as text
 SEND_TIMEOUT_S: Final = 15.0  # 19.21: at least 5
 DEDUPE_S: Final = DAY_S  # 19.13: at least 24 h

@@ -96,7 +96,13 @@ class QQ:
     def compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
         """Letters for a turn, within sizes and, where possible, the reply budget."""
         quoted = translate.reference(event) if any(reply.quote for reply in replies) else None
-        return compose.compose(translate.place(event.lane).scene, replies, used=event.uses, reference=quoted)
+        return compose.compose(
+            translate.place(event.lane).scene,
+            replies,
+            used=event.uses,
+            reference=quoted,
+            manner=self._account.manner,
+        )
 
     def body(self, reply: Reply) -> bytes:
         """One letter that answers nothing."""
@@ -107,12 +113,13 @@ class QQ:
         return pieces[0]
 
     def text_of(self, body: bytes) -> str:
-        """The text of a letter body."""
-        return compose.decode(body).text
+        """The text of a letter body; what only announces a file has none."""
+        told = compose.decode(body)
+        return "" if told.is_note else told.text
 
     def merge(self, held: Sequence[Letter], now: float) -> list[bytes]:
         """Held letters in as few as fit, with the time where they are late."""
-        return compose.merge(held, now, self._account.manner)
+        return compose.merge(translate.place(held[0].lane).scene, held, now, self._account.manner)
 
     def reword(self, letter: Letter, failed: Failed) -> list[bytes]:
         """Another wording of refused content."""

@@ -15,11 +15,14 @@ _ZONE: Final = timezone(timedelta(seconds=READERS_UTC_OFFSET_S))
 class _Language(NamedTuple):
     late_reply: str
     late_message: str
+    in_file: str
 
 
 _LANGUAGES: Final = {
-    "zh": _Language("（迟到的回复，写于 {at}）", "（迟到的消息，写于 {at}）"),
-    "en": _Language("(late reply, written {at})", "(late message, written {at})"),
+    "zh": _Language("（迟到的回复，写于 {at}）", "（迟到的消息，写于 {at}）", "内容较长，全文在下面的文件里。"),
+    "en": _Language(
+        "(late reply, written {at})", "(late message, written {at})", "This is long; all of it is in the file below."
+    ),
 }
 
 
@@ -29,6 +32,11 @@ class Manner:
 
     language: str = "zh"
     late_after_s: float = 300.0
+
+    @property
+    def in_file(self) -> str:
+        """What announces a file. No file name: QQ would take it for a link (protocol.md 12.1)."""
+        return _LANGUAGES[self.language].in_file
 
     def late(self, written_at: float, now: float, *, is_reply: bool) -> str:
         """The line that says when a late letter was written, on the reader's clock; with the day if it was another."""
