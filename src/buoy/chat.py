@@ -81,6 +81,14 @@ class Attachment:
         return f"[{what or 'file'}] {self.text}".rstrip()
 
 
+def span(seconds: float) -> str:
+    """Write a duration for people: ``40 s``, ``25 min``, ``3 h``, ``2 d``."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """One earlier turn of a conversation: what was asked and what was answered (empty when nothing was)."""
@@ -109,6 +117,8 @@ class Message:
     """Names this turn; the same on every re-run. Use it as an idempotency key."""
     attempt: int = 1
     """1 on the first run, more when an earlier run was interrupted or failed."""
+    late_s: float = 0.0
+    """Its age in seconds where the turn came late, after an outage for instance; 0 where it came in time."""
     delivered: tuple[str, ...] = ()
     """Parts that an earlier run of this turn already queued; only for agents that ``can_continue``."""
     history: tuple[Exchange, ...] = ()

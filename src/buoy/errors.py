@@ -27,6 +27,10 @@ class AgentError(BuoyError):
     """An agent ended without an answer. Its turn fails with this text as the reason."""
 
 
+class AgentAwayError(AgentError):
+    """The agent cannot be reached or refuses everybody: no message is at fault, so its turn waits, uncharged."""
+
+
 class BusyError(BuoyError):
     """Another process holds the lock that this one needs."""
 

@@ -48,6 +48,21 @@ class Permission:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A session that was given up: its events after ``stored`` may be lost for good, until now.
+
+    Since when is the store's to say; ``silent_s`` moves that back: the session may have been deaf for so long.
+    ``done`` says for people what ended it and what was done about it. An empty ``session`` with 0: none was known.
+    """
+
+    session: str
+    stored: int
+    cause: str
+    done: str = ""
+    silent_s: float = 0.0
+
+
 @dataclass(slots=True)
 class Arrival:
     """One received frame on its way into the inbox.
@@ -77,6 +92,12 @@ class Arrival:
     """Why it gets no turn, where that is not plain from its type."""
     permission: Permission | None = None
     """What it tells about messages without an anchor in its lane; stored with the row."""
+    whole: bool = True
+    """With this frame everything that the platform sent until ``received_at`` is here; False inside a replay."""
+    losses: tuple[Loss, ...] = ()
+    """Recorded as gaps in the same transaction, before the session of this frame is opened."""
+    note: str = ""
+    """What the platform wants to know again at its next start, as :attr:`Cursor.note`; empty: no change."""
 
 
 @dataclass(slots=True)
@@ -262,7 +283,10 @@ class Cursor:
     session: str
     stored: int
     updated_at: float
+    """Everything that the platform sent until then is stored."""
     ready_at: float
+    note: str = ""
+    """What the platform left with an arrival; opaque here."""
 
 
 class Intake(Protocol):
@@ -283,5 +307,5 @@ class Intake(Protocol):
     def unready(self, bot: str, shard: int, since: float) -> tuple[float, ...]:
         """When the identifies left that no READY and no gap came after, newest last."""
 
-    def record_gap(self, bot: str, shard: int, *, session: str, stored: int, cause: str) -> asyncio.Future[Any]:
-        """Events from the cursor's last move until now may be lost for good; say so."""
+    def mark_whole(self, bot: str, shard: int, *, session: str, stored: int) -> asyncio.Future[Any]:
+        """Everything that the platform sent until now is stored, if ``stored`` is where the cursor stands."""

@@ -79,6 +79,8 @@ class Bot(Table, frozen=True):
     transport: Literal["websocket"] = "websocket"
     intents: Annotated[int, Meta(ge=1, lt=1 << 31)] = DEFAULT_INTENTS
     shard: tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=1)]] = (0, 1)
+    expect_event_h: Annotated[float, Meta(ge=0, le=720)] = 0.0
+    """0: silence is never too long."""
     proactive: tuple[Literal["c2c", "group", "channel", "dm"], ...] = ("c2c",)
     proactive_unsure: Literal["keep", "repeat"] = "keep"
     agent: Agent = Agent()
@@ -122,6 +124,10 @@ class Turns(Table, frozen=True):
     timeout_s: Annotated[float, Meta(gt=0, le=86_400)] = 600.0
     parallel: Annotated[int, Meta(ge=1, le=10_000)] = 64
     attempts: Annotated[int, Meta(ge=1, le=100)] = 5
+    late_after_s: Annotated[float, Meta(ge=1, le=31_536_000)] = 900.0
+    """A message older than this when its turn comes is late."""
+    late: Literal["mark", "skip"] = "mark"
+    """mark: the agent is told its age. skip: it ends without a turn."""
 
 
 class Outbox(Table, frozen=True):
@@ -179,6 +185,7 @@ SETTINGS: Final = tuple(
         ("bots.intents", "", 'a number, or a list such as ["GROUP_AND_C2C_EVENT"]', "events to ask for"),
         ("bots.shard", "", "[index, count], index below count", "part of the events; default [0, 1]"),
         ("bots.proactive", "", "a list of c2c, group, channel, dm", "where to write first; see docs/settings.md"),
+        ("bots.expect_event_h", "", "hours from 0 to 720; 0: never", "so long without an event is a deaf session"),
         ("bots.proactive_unsure", "", "keep or repeat", "a proactive message that perhaps arrived"),
         ("bots.agent.kind", "BUOY_AGENT", "echo, openai, command:PROGRAM, python:MODULE:FUNCTION", "agent"),
         ("bots.agent.isolation", "", "loop or process", "process: for python agents that may block"),
@@ -198,6 +205,8 @@ SETTINGS: Final = tuple(
         ("turns.timeout_s", "", "seconds, more than 0, up to 86400", "longest turn of an agent"),
         ("turns.parallel", "", "a whole number from 1 to 10000", "turns at the same time"),
         ("turns.attempts", "", "a whole number from 1 to 100", "runs before a message is a dead letter"),
+        ("turns.late_after_s", "", "seconds from 1 to 31536000", "a message this old is late"),
+        ("turns.late", "", "mark or skip", "a late message: tell the agent its age, or do not run it"),
         ("outbox.hold_days", "", "days, more than 0, up to 3650", "how long a letter waits for a contact"),
         ("outbox.hold_per_conversation", "", "a whole number from 1 to 10000", "letters that may wait so"),
         ("outbox.late_after_s", "", "seconds from 0 to 31536000", "from when on a held letter says its time"),

@@ -16,7 +16,7 @@ import pytest
 from buoy.agents import build, child
 from buoy.agents.child import Child
 from buoy.chat import Agent, Message, Reply, Sender, collect
-from buoy.errors import AgentError, ConfigError
+from buoy.errors import AgentAwayError, AgentError, ConfigError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the programs are POSIX")
 
@@ -102,6 +102,11 @@ def test_failure_carries_the_last_line_of_stderr(tmp_path: Path) -> None:
         run(build("command:false"))
     with pytest.raises(AgentError, match=r"was killed by signal 11"):
         run(program(tmp_path, f"import os; os.kill(os.getpid(), {signal.SIGSEGV:d})"))
+
+
+def test_exit_code_75_asks_to_be_tried_again_later(tmp_path: Path) -> None:
+    with pytest.raises(AgentAwayError, match=r"exited with 75: the database is locked$"):
+        run(program(tmp_path, "import sys; print('the database is locked', file=sys.stderr); sys.exit(75)"))
 
 
 def test_output_is_bounded(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ FULL = Message(
     quoted="q",
     turn="t1",
     attempt=2,
+    late_s=7200.5,
     delivered=("one",),
     history=(Exchange("a", "b"), Exchange("c", "")),
     raw={"id": "m1", "n": [1, None]},

@@ -14,7 +14,7 @@ from aiohttp import web
 from buoy.agents import build
 from buoy.agents.openai import conversation
 from buoy.chat import Attachment, Exchange, Message, Reply, Sender, collect
-from buoy.errors import AgentError, ConfigError
+from buoy.errors import AgentAwayError, AgentError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -121,6 +121,11 @@ def test_what_stands_for_quotes_and_attachments() -> None:
     assert conversation(Message("", "qq:c2c:A", Sender("A")), "", 0)[0].get("content") == "(empty message)"
 
 
+def test_a_late_message_says_so_in_one_short_line() -> None:
+    message = Message("restart", "qq:c2c:A", Sender("A"), late_s=3 * 3600.0)
+    assert conversation(message, "", 0)[0].get("content") == "[written 3 h ago, answered only now]\nrestart"
+
+
 def test_500_is_tried_again() -> None:
     endpoint = Endpoint([refused(500), refused(429)])
     assert ask(endpoint) == [Reply("how are you?")]
@@ -142,9 +147,20 @@ def test_401_is_not_tried_again_and_does_not_show_the_key() -> None:
     assert "sk-1" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("status", "away"), [(400, False), (401, True), (403, True), (404, True), (422, False), (429, True), (500, False),
+                         (502, True), (503, True), (529, True)],
+)  # fmt: skip
+def test_what_fails_for_everybody_is_an_absence_and_no_fault_of_the_message(status: int, away: bool) -> None:  # noqa: FBT001
+    with pytest.raises(AgentError) as error:
+        ask(Endpoint([refused(status) for _ in range(9)]))
+    assert isinstance(error.value, AgentAwayError) is away
+
+
 def test_slow_is_timed_out() -> None:
-    with pytest.raises(AgentError, match="APITimeoutError"):
+    with pytest.raises(AgentError, match="APITimeoutError") as error:
         ask(Endpoint(is_silent=True), timeout_s=0.05)
+    assert not isinstance(error.value, AgentAwayError)  # its own length may be why
 
 
 def test_nobody_there() -> None:
@@ -156,7 +172,7 @@ def test_nobody_there() -> None:
         finally:
             await agent.close()
 
-    with pytest.raises(AgentError, match="APIConnectionError"):
+    with pytest.raises(AgentAwayError, match="APIConnectionError"):
         asyncio.run(run())
 
 

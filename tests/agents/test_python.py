@@ -14,7 +14,7 @@ import pytest
 
 from buoy.agents import build
 from buoy.chat import Agent, Attachment, Exchange, Message, NonsenseError, Reply, Sender, collect
-from buoy.errors import AgentError, ConfigError
+from buoy.errors import AgentAwayError, AgentError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,6 +50,13 @@ def message(text: str = "hi", **more: Any) -> Message:
 def idle(agent: Agent) -> list[Child]:
     """The processes that wait for a message."""
     return cast("list[Child]", cast("Any", agent.answer).__self__._idle)
+
+
+def test_an_isolated_agent_can_say_that_what_it_needs_is_away(module: Callable[[str], str]) -> None:
+    source = "from buoy.errors import AgentAwayError\ndef answer(message):\n    raise AgentAwayError('no network')\n"
+    agent = build(f"python:{module(source)}:answer", ISOLATED)
+    with pytest.raises(AgentAwayError, match="no network"):
+        play(agent, "hi")
 
 
 def play(agent: Agent, *texts: str) -> list[list[Reply]]:

@@ -321,7 +321,7 @@ def test_old_rows_are_pruned_slice_by_slice() -> None:
             await store.write(inbox.put, arrival(f"k{n}", turn=False), None)
         app = App(store, [line], {line.bot: as_agent(echo)}, wall=wall, bodies_days=0.001, keys_days=0.01)
         await app.start()
-        await asyncio.sleep(86400 * 0.01 + 70)  # one sweep after the end of their time
+        await asyncio.sleep(86400 * 0.01 + 3700)  # one pruning after the end of their time
         assert World(app, line).events() == {}
         await app.stop(deadline_s=5)
 

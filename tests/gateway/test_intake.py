@@ -10,6 +10,7 @@ import pytest
 
 from buoy.durable import inbox
 from buoy.errors import StoreError
+from buoy.letters import Loss
 from tests.gateway.fakes import ANN, BOT, Disk, Line, Scripted, World, arrival, play, sleeps, wall
 
 
@@ -150,18 +151,87 @@ def test_identifies_are_committed_and_counted() -> None:
     play(test)
 
 
-def test_a_gap_runs_from_the_cursor_s_last_move() -> None:
+def lost(session: str = "S1", silent_s: float = 0.0) -> Loss:
+    return Loss(session, 1, "invalid session", "identified anew", silent_s)
+
+
+async def ready_after(world: World, *losses: Loss, session: str = "S2") -> Any:
+    row = arrival(f"ready-{session}", lane=None, turn=False, anchor=None, session=session, seq=1, type="READY")
+    row.losses = losses
+    return await world.app.door.put(row, opens_session=True)
+
+
+def test_a_gap_runs_from_the_moment_until_which_nothing_was_missing() -> None:
     async def test(world: World) -> None:
         await ready(world)
-        moved = wall()
+        await asyncio.sleep(100)
+        assert await world.app.door.mark_whole(BOT, 0, session="S1", stored=1)
+        whole_at = wall()
+        assert not await world.app.door.mark_whole(BOT, 0, session="S1", stored=2)
+        assert not await world.app.door.mark_whole(BOT, 0, session="S0", stored=1)
         await asyncio.sleep(600)
-        await world.app.door.record_gap(BOT, 0, session="S1", stored=1, cause="invalid session")
-        await world.app.door.record_gap(BOT, 0, session="unknown", stored=0, cause="who knows")
-        unknown, gap = world.store.read(inbox.gaps)
-        assert gap.from_at == pytest.approx(moved, abs=0.1)
-        assert gap.to_at == pytest.approx(moved + 600, abs=0.1)
-        assert unknown.from_at == unknown.to_at
-        assert [told["cause"] for told in world.app.health()["gaps"]] == ["who knows", "invalid session"]
+        await ready_after(world, lost(), lost("never stored"), lost("deaf", 3600.0))
+        deaf, unknown, gap = world.store.read(inbox.gaps)
+        assert gap.from_at == unknown.from_at == pytest.approx(whole_at, abs=0.1)
+        assert gap.to_at == pytest.approx(whole_at + 600, abs=0.1)
+        assert deaf.from_at == pytest.approx(whole_at - 3600, abs=0.1)
+        assert [told["done"] for told in world.app.health()["gaps"]] == ["identified anew"] * 3
+
+    play(test)
+
+
+def test_before_the_first_session_a_gap_begins_with_the_first_identify() -> None:
+    async def test(world: World) -> None:
+        await world.app.door.record_identify(BOT, 0)
+        began = wall()
+        await asyncio.sleep(30)
+        await world.app.door.record_identify(BOT, 0)
+        await ready_after(world, lost(""))
+        (gap,) = world.store.read(inbox.gaps)
+        assert (gap.from_at, gap.to_at) == pytest.approx((began, began + 30), abs=0.1)
+
+    play(test)
+
+
+def test_a_clock_that_was_put_back_does_not_turn_a_gap_around() -> None:
+    async def test(world: World) -> None:
+        await ready(world)
+        row = arrival("ready-S2", lane=None, turn=False, anchor=None, session="S2", seq=1, type="READY")
+        row.losses, row.received_at = (lost(),), wall() - 3600
+        await world.app.door.put(row, opens_session=True)
+        (gap,) = world.store.read(inbox.gaps)
+        assert gap.from_at == gap.to_at
+
+    play(test)
+
+
+def test_a_gap_and_the_session_after_it_are_one_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> int:
+        raise KeyError("a bug")
+
+    async def test(world: World) -> None:
+        await ready(world)
+        monkeypatch.setattr(inbox, "open_session", broken)
+        with pytest.raises(KeyError):
+            await ready_after(world, lost())
+        monkeypatch.undo()
+        cursor = world.app.door.cursor(BOT, 0)
+        assert cursor is not None
+        assert cursor.session == "S1"
+        assert world.store.read(inbox.gaps) == []
+
+    play(test)
+
+
+def test_what_a_platform_leaves_is_told_at_the_next_start() -> None:
+    async def test(world: World) -> None:
+        row = arrival("ready-S1", lane=None, turn=False, anchor=None, session="S1", seq=1, type="READY")
+        row.note = '{"granted":1}'
+        await world.app.door.put(row, opens_session=True)
+        await world.put("k", session="S1", seq=2, after=1)
+        cursor = world.app.door.cursor(BOT, 0)
+        assert cursor is not None
+        assert cursor.note == '{"granted":1}'
 
     play(test)
 

@@ -62,3 +62,27 @@ def test_who_is_cancelled_while_late_is_cancelled() -> None:
         patience.stop()
 
     clock.run(main())
+
+
+def test_a_pause_is_not_held_against_the_task() -> None:
+    async def main() -> None:
+        patience = Patience()
+
+        async def stores_for_long(after_s: float) -> str:
+            try:
+                with patience.limit(5):
+                    await asyncio.sleep(3)
+                    with patience.pause():
+                        await asyncio.sleep(60)
+                    await asyncio.sleep(after_s)
+            except LateError:
+                return "late"
+            return "done"
+
+        began = asyncio.get_running_loop().time()
+        assert list(await asyncio.gather(stores_for_long(1), stores_for_long(9))) == ["done", "late"]
+        assert asyncio.get_running_loop().time() - began == pytest.approx(65)
+        assert not patience._until
+        patience.stop()
+
+    clock.run(main())

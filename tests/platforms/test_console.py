@@ -51,7 +51,7 @@ class Book:
     def unready(self, bot: str, shard: int, since: float) -> tuple[float, ...]:
         raise AssertionError
 
-    def record_gap(self, bot: str, shard: int, *, session: str, stored: int, cause: str) -> asyncio.Future[Any]:
+    def mark_whole(self, bot: str, shard: int, *, session: str, stored: int) -> asyncio.Future[Any]:
         raise AssertionError
 
 

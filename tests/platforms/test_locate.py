@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from email.utils import formatdate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,7 @@ from buoy.protocol.session import Trouble
 from buoy.sim import Sim
 from buoy.transport.http import Answer, Http, LostError, NotSentError
 from buoy.transport.token import TokenSource
+from tests import clock
 from tests.transport.servers import unused_port
 
 if TYPE_CHECKING:
@@ -243,6 +244,85 @@ def test_requests_that_never_left_do_not_count() -> None:
             await bench.refused()
         bench.http.answers[NEW] = [said(200, FOUND)]
         assert (await bench.locate()).url == FOUND["url"]
+
+    asyncio.run(main())
+
+
+# --- a host that fails later ----------------------------------------------------------------------------------------
+
+
+def test_a_host_that_failed_is_asked_again_and_taken_as_soon_as_it_answers() -> None:
+    async def main() -> None:
+        bench = Bench(new=[said(502, HTML), said(502, HTML), said(200, FOUND)])
+        hosts = []
+        for _ in range(4):
+            await bench.locate(fresh_url=True)
+            hosts.append(bench.hosts.current)
+            bench.now += 60
+        assert hosts == [OLD, OLD, NEW, NEW]
+
+    asyncio.run(main())
+
+
+def test_the_chosen_host_may_fail_again_and_again_and_sends_follow_each_time() -> None:
+    async def main() -> None:
+        down, fine = NotSentError("down"), said(200, FOUND)
+        bench = Bench(new=[down, fine, down, fine])
+        hosts = []
+        for _ in range(4):
+            await bench.locate(fresh_url=True)
+            hosts.append(bench.hosts.current)
+            bench.now += 60
+        assert hosts == [OLD, NEW, OLD, NEW]
+
+    asyncio.run(main())
+
+
+def test_a_send_that_cannot_reach_the_chosen_host_makes_the_look_up_choose_again() -> None:
+    """The session lives on, so no reconnect would ever ask."""
+
+    async def main() -> None:
+        bench = Bench(new=[said(502, HTML), said(200, FOUND)])
+        await bench.locate()
+        assert bench.hosts.current == OLD
+        reviewing = asyncio.create_task(bench.locator.review())
+        await asyncio.sleep(3600)
+        assert len(bench.http.calls) == 2  # nobody doubts, nobody asks
+        bench.http.answers[OLD] = [NotSentError("gone for good")]
+        for _ in range(50):
+            bench.locator.doubt()
+            await asyncio.sleep(0.01)
+        assert bench.hosts.current == NEW
+        assert len(bench.http.calls) == 3
+        bench.http.answers[NEW] = [NotSentError("gone as well")]
+        for _ in range(600):
+            bench.locator.doubt()
+            await asyncio.sleep(1)
+            bench.now += 1
+        assert bench.hosts.current == NEW
+        bench.http.answers[OLD] = [said(200, FOUND)]
+        bench.locator.doubt()
+        await asyncio.sleep(31)
+        assert bench.hosts.current == OLD
+        reviewing.cancel()
+        await asyncio.wait([reviewing])
+
+    clock.run(main())
+
+
+def test_two_look_ups_at_once_share_the_allowance() -> None:
+    class Slow(Script):
+        async def request(self, *args: Any, **kwargs: Any) -> Answer:
+            answer = await super().request(*args, **kwargs)
+            await asyncio.sleep(0)
+            return answer
+
+    async def main() -> None:
+        bench = Bench()
+        bench.locator._http = Slow(bench.http.answers)
+        slow = bench.locator._http
+        await asyncio.gather(*(bench.locate(fresh_url=True) for _ in range(30)), return_exceptions=True)
+        assert len(slow.calls) == 10
 
     asyncio.run(main())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import Any
@@ -121,3 +122,26 @@ def test_before_it_runs_it_says_so_as_plain_data() -> None:
     health = bot().health()
     assert (health["connected"], health["phase"]) == (False, "not started")
     assert json.loads(json.dumps(health, allow_nan=False)) == health
+
+
+@pytest.mark.parametrize(
+    ("outcome", "doubts"),
+    [
+        (Failed(Cause.UNREACHABLE, "the name cannot be resolved"), True),
+        (Failed(Cause.LOST, "no answer"), False),  # it left: the host is there
+        (Sent("r"), False),
+    ],
+)
+def test_a_host_that_sends_cannot_reach_is_doubted(outcome: Failed | Sent, *, doubts: bool) -> None:
+    class Fixed:
+        async def deliver(self, _: Letter) -> Failed | Sent:
+            return outcome
+
+    async def main() -> None:
+        account = Account("1", "s", ("https://a.test", "https://b.test"), ("https://a.test/token",), 1 << 25)
+        qq = QQ(account, environ={}, monotonic=lambda: 0.0, wall=Clock())
+        vars(qq)["_delivery"] = Fixed()
+        assert await qq.deliver(letter()) == outcome
+        assert qq._locator._doubted.is_set() is doubts
+
+    asyncio.run(main())

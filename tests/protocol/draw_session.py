@@ -55,6 +55,9 @@ STATES: dict[str, m.State] = {
         refused=1,
         gap=m.RecordGap("old", 5, Trouble.INVALID),
     ),
+    "identifying, a smaller set is known to work": replace(
+        _BASE, phase=Phase.IDENTIFYING, session=None, identified=True, granted=1 << 25
+    ),
     "identifying, the minimum refused before": replace(
         _BASE, phase=Phase.IDENTIFYING, session=None, identified=True, refused=3, intents=1 << 25
     ),
@@ -62,6 +65,18 @@ STATES: dict[str, m.State] = {
     "resuming, the third time": replace(_BASE, phase=Phase.RESUMING, futile=3),
     "live": _LIVE,
     "live, a stable minute over": replace(_LIVE, since=NOW - 90, attempt=2),
+    "live, no event for longer than expected": replace(
+        _LIVE, since=NOW - 9000, last_dispatch_at=NOW - 8000, expect_s=7200.0, deadline=NOW, last_ack_at=NOW - 1
+    ),
+    "live, short of intents for a day": replace(
+        _LIVE,
+        since=NOW - 90_000,
+        last_dispatch_at=NOW - 80,
+        granted=1 << 25,
+        asked_at=NOW - 90_000,
+        deadline=NOW,
+        last_ack_at=NOW - 1,
+    ),
     "live, two beats unanswered": replace(_LIVE, missed=2, beat_at=NOW - 10),
     "lingering after an IDENTIFY": replace(_BASE, phase=Phase.LINGERING, session=None, identified=True),
     "lingering, resumable": replace(_BASE, phase=Phase.LINGERING, resumable=True),
@@ -72,6 +87,8 @@ STATES: dict[str, m.State] = {
 EVENTS: dict[str, tuple[m.Event, float]] = {
     "Start": (m.Start(), 0),
     "Start with a session": (m.Start(SESSION), 0),
+    "Start, fewer intents remembered": (m.Start(SESSION, granted=m.Granted(WANTED, 1 << 25, "x", 50.0)), 0),
+    "Start, other intents remembered": (m.Start(SESSION, granted=m.Granted(1 << 25, 1 << 25, "", 50.0)), 0),
     "Start with two unready": (m.Start(None, (0.5, 9.0)), 0),
     "Stop": (m.Stop(), 0),
     "Tick, nothing due": (m.Tick(), 0),

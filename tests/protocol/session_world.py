@@ -167,8 +167,17 @@ class World:
     def times(self, kind: type[m.Command]) -> list[float]:
         return [at for at, command in self.sent if isinstance(command, kind)]
 
+    @property
+    def gaps(self) -> list[tuple[str, int, m.Trouble] | None]:
+        return [told(gap) for gap in self.commands(m.RecordGap)]
+
     def commands(self, kind: type[C]) -> list[C]:
         return [command for _, command in self.sent if isinstance(command, kind)]
+
+
+def told(gap: m.RecordGap | None) -> tuple[str, int, m.Trouble] | None:
+    """A gap without the sentence about it."""
+    return None if gap is None else (gap.session_id, gap.stored, gap.cause)
 
 
 def most_in_an_hour(times: list[float]) -> int:

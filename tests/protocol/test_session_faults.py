@@ -175,7 +175,7 @@ def test_row_8_a_lost_session_identifies_and_reports_the_gap_once(how: str | int
         world.push(m.Closed, how)
     world.run_until(Phase.LIVE, 20)
     assert world.now - began <= 20
-    assert world.commands(m.RecordGap) == [m.RecordGap("session-1", 11, Trouble.INVALID)]
+    assert world.gaps == [("session-1", 11, Trouble.INVALID)]
     world.push(m.Closed, None)
     world.run_until(Phase.LIVE, 20)
     assert len(world.commands(m.RecordGap)) == 1
@@ -189,9 +189,9 @@ def reports_a_gap(step: Step = m.step) -> None:
     world = World(Amnesia(), step=step).live()
     world.push(m.Closed, None)
     world.run_until(Phase.LIVE, 5)
-    assert world.commands(m.RecordGap) == [m.RecordGap("session-1", 1, Trouble.INVALID)]
+    assert world.gaps == [("session-1", 1, Trouble.INVALID)]
     ready = [command for _, command in world.sent if isinstance(command, m.MarkReady | m.RecordGap | m.Keep)][-3:]
-    assert ready == [m.MarkReady("other"), m.RecordGap("session-1", 1, Trouble.INVALID), m.Keep()]
+    assert [type(command) for command in ready] == [m.MarkReady, m.RecordGap, m.Keep]
 
 
 def test_row_8_an_ignored_resume_that_gets_a_ready_is_a_gap_too() -> None:

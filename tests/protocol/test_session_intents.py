@@ -108,3 +108,119 @@ def test_p7_a_refusal_asks_for_a_fresh_look_up_which_would_name_a_refused_addres
     world.start()
     world.run_until(Phase.LIVE, 120)
     assert [locate.fresh_url for locate in world.commands(m.Locate)] == [False, True, True, True]
+
+
+# --- what is remembered, and asked for again ---------------------------------------------------------------
+
+
+REDUCED = 1 << 25 | 1 << 30
+
+
+def knows(asked_s: float = 100.0, wanted: int = WANTED) -> m.Granted:
+    return m.Granted(wanted, REDUCED, "close code 4014", asked_s)
+
+
+def start(world: World, granted: m.Granted, session: m.Session | None = None, age_s: float = 0.0) -> None:
+    if session is not None:
+        world.platform.session, world.platform.newest = session.id, session.seen
+    world.feed(m.Start(session, (), age_s, granted))
+    world.run_until(Phase.LIVE, 120)
+
+
+def test_p7_the_state_says_how_the_intents_were_refused_until_they_are_granted() -> None:
+    for way, words in (("close 4014", "close code 4014"), ("op9 then 4903", "op 9, close code 4903")):
+        platform = Granting(REDUCED, way)
+        world = World(platform)
+        world.start()
+        world.run_until(Phase.LIVE, 120)
+        assert world.state.refusal == words
+        platform.granted = WANTED
+        world.run(limits.INTENTS_AGAIN_S + 300)
+        assert (world.state.dropped, world.state.refusal) == (0, "")
+
+
+def test_p7_after_a_restart_an_identify_asks_at_once_for_what_worked() -> None:
+    world = World(Granting(REDUCED, "close 4014"))
+    start(world, knows())
+    assert [identify.intents for identify in world.commands(m.SendIdentify)] == [REDUCED]
+    assert (world.state.dropped, world.state.refusal) == (WANTED & ~REDUCED, "close code 4014")
+
+
+def test_p7_after_a_restart_a_resumed_session_still_names_what_it_goes_without() -> None:
+    world = World(Granting(REDUCED, "close 4014"))
+    start(world, knows(), m.Session("s", 9, 9))
+    assert world.commands(m.SendIdentify) == []
+    assert world.state.dropped == WANTED & ~REDUCED
+
+
+@pytest.mark.parametrize("is_granted", [False, True])
+def test_p7_refused_intents_are_asked_for_again_once_a_day_at_a_quiet_moment(*, is_granted: bool) -> None:
+    platform = Granting(REDUCED, "close 4014")
+    world = World(platform)
+    world.start()
+    world.run_until(Phase.LIVE, 120)
+    world.run(0.1)
+    before = len(world.times(m.SendIdentify))
+    if is_granted:
+        platform.granted = WANTED
+    world.run(limits.INTENTS_AGAIN_S - 600)
+    for _ in range(30):  # never quiet for a minute
+        world.dispatch()
+        world.run(50)
+    assert len(world.times(m.SendIdentify)) == before
+    world.run(300)
+    asked = [identify.intents for identify in world.commands(m.SendIdentify)][before:]
+    assert asked == ([WANTED] if is_granted else [WANTED, REDUCED])
+    assert world.state.dropped == (0 if is_granted else WANTED & ~REDUCED)
+    assert [gap.cause for gap in world.commands(m.RecordGap)] == [Trouble.ASKING]
+    assert "asked for again" in world.commands(m.RecordGap)[0].done
+    world.run(10 * limits.INTENTS_AGAIN_S)
+    daily = (len(world.times(m.SendIdentify)) - before) / 11
+    assert daily <= (1 if is_granted else 2)
+
+
+def test_p7_asking_again_costs_one_refusal_and_seconds() -> None:
+    platform = Granting(REDUCED, "op9 then 4903")
+    world = World(platform)
+    world.start()
+    world.run_until(Phase.LIVE, 120)
+    world.run(limits.INTENTS_AGAIN_S - 100)
+    world.run_until(Phase.WAITING, 300)
+    began = world.now
+    world.run_until(Phase.LIVE, 30)
+    assert world.now - began < 20
+
+
+def test_p7_a_day_without_asking_counts_across_restarts() -> None:
+    platform = Granting(WANTED, "close 4014")
+    world = World(platform)
+    start(world, knows(limits.INTENTS_AGAIN_S - 1000), m.Session("s", 9, 9))
+    world.run(900)
+    assert world.commands(m.SendIdentify) == []
+    world.run(300)
+    assert [identify.intents for identify in world.commands(m.SendIdentify)] == [WANTED]
+    assert world.state.dropped == 0
+    world = World(Granting(WANTED, "close 4014"))
+    start(world, knows(limits.INTENTS_AGAIN_S + 1))
+    assert [identify.intents for identify in world.commands(m.SendIdentify)] == [WANTED]
+
+
+def test_p7_with_the_budget_nearly_spent_nothing_is_asked_again() -> None:
+    platform = Granting(REDUCED, "close 4014")
+    platform.left = 90
+    world = World(platform)
+    start(world, knows(limits.INTENTS_AGAIN_S + 1), m.Session("s", 9, 9))
+    world.run(12 * 3600)
+    assert world.commands(m.SendIdentify) == []
+
+
+@pytest.mark.parametrize("wanted", [REDUCED | 1 << 12, 1 << 25])
+def test_p7_other_intents_in_the_settings_take_effect_after_the_replay_at_a_quiet_moment(wanted: int) -> None:
+    world = World(wanted=wanted)
+    start(world, knows(), m.Session("s", 9, 9))
+    assert len(world.commands(m.SendResume)) == 1  # first what was missed
+    world.run(300)
+    assert [identify.intents for identify in world.commands(m.SendIdentify)] == [wanted]
+    assert [gap.cause for gap in world.commands(m.RecordGap)] == [Trouble.SETTINGS]
+    world.run(3600)
+    assert len(world.commands(m.SendIdentify)) == 1

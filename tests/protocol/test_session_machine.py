@@ -60,7 +60,7 @@ class SessionMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 1000.0
-        self.state = m.initial(WANTED)
+        self.state = m.initial(WANTED, 7200.0)
         self.attempts: list[float] = []
         self.identifies: list[float] = []
         self.feed(m.Start())
@@ -140,11 +140,22 @@ class SessionMachine(RuleBasedStateMachine):
         self.feed(m.Stored(session.id, session.seen))
 
     @precondition(lambda self: len(self.attempts) % 5 == 4)
-    @rule(ages=st.lists(st.sampled_from([-3.0, 0.0, 0.2, 100.0, 90_000.0]), max_size=6), session=st.booleans())
-    def restart(self, *, ages: list[float], session: bool) -> None:
+    @rule(
+        ages=st.lists(st.sampled_from([-3.0, 0.0, 0.2, 100.0, 90_000.0]), max_size=6),
+        session=st.booleans(),
+        granted=st.none()
+        | st.builds(
+            m.Granted,
+            st.sampled_from([WANTED, 1 << 25]),
+            st.sampled_from([WANTED, 1 << 25 | 1 << 30, 1 << 25]),
+            st.just("x"),
+            st.sampled_from([0.0, 86_000.0, 1e9]),
+        ),
+    )
+    def restart(self, *, ages: list[float], session: bool, granted: m.Granted | None) -> None:
         self.feed(m.Stop())
         self.feed(m.Woke(self.state.generation))
-        self.feed(m.Start(m.Session("session-1", 9, 7) if session else None, tuple(ages)))
+        self.feed(m.Start(m.Session("session-1", 9, 7) if session else None, tuple(ages), 0.0, granted))
 
     def teardown(self) -> None:
         """With a benign platform it reaches LIVE: inside a cap interval, a probe or the budget's wait."""
@@ -208,7 +219,12 @@ def check(s: m.State, event: m.Event, after: m.State, commands: tuple[m.Command,
                 assert kinds[-1] is m.Keep
                 assert session is not None
                 assert session.id == session_id
+            case m.MarkWhole(session_id, stored):
+                assert session is not None
+                assert (session_id, stored) == (session.id, session.seen)
+                assert s.phase is Phase.LIVE
             case m.RecordGap():
+                assert command.done
                 assert isinstance(event, m.Ready | m.Resumed)
                 assert after.gap is None
             case _:

@@ -241,7 +241,7 @@ def test_start_obeys_the_backoff_of_unready_identifies() -> None:
     [sleep] = world.commands(m.Sleep)
     assert sleep.low_s == pytest.approx(117.0)  # four in a row: two minutes from the newest
     world.run_until(Phase.LIVE, 140)
-    assert world.commands(m.RecordGap) == [m.RecordGap("", 0, Trouble.UNREADY)]
+    assert world.gaps == [("", 0, Trouble.UNREADY)]
 
 
 def test_a_crash_loop_between_identify_and_ready_cannot_spend_the_budget() -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from buoy.protocol import limits
 from buoy.protocol import session as m
 from buoy.protocol.session import Phase, Trouble
-from tests.protocol.session_world import Later, Platform, World
+from tests.protocol.session_world import Later, Platform, World, told
 
 
 def test_p1_two_unanswered_heartbeats_end_the_socket() -> None:
@@ -99,7 +99,7 @@ def test_p3_identify_after(code: int) -> None:
     world.run_until(Phase.LIVE, 20)
     assert world.commands(m.SendResume) == []
     assert len(world.commands(m.SendIdentify)) == 2
-    assert world.commands(m.RecordGap) == [m.RecordGap("session-1", 4, Trouble.INVALID)]
+    assert world.gaps == [("session-1", 4, Trouble.INVALID)]
 
 
 def test_p3_op_9_says_whether_the_session_lives() -> None:
@@ -140,7 +140,7 @@ def test_p4_three_futile_resumes_end_the_session() -> None:
     world.run_until_sent(m.SendIdentify, 2)
     assert len(world.commands(m.SendResume)) == 3
     world.run_until(Phase.LIVE, 5)
-    assert world.commands(m.RecordGap) == [m.RecordGap("session-1", 1, Trouble.FUTILE)]
+    assert world.gaps == [("session-1", 1, Trouble.FUTILE)]
 
 
 def test_p4_resumes_that_never_complete_count_too_unless_they_make_progress() -> None:
@@ -238,7 +238,9 @@ def test_p8_a_session_of_two_days_is_replaced_at_a_quiet_moment() -> None:
         world.run(59)
         world.dispatch()
     assert len(world.times(m.Open)) == 1  # never quiet for a minute
-    world.run(70)
+    world.run_until(Phase.WAITING, 60 + 46)
+    assert world.state.last_ack_at is not None
+    assert world.now - world.state.last_ack_at <= limits.FRESH_ACK_S
     world.run_until(Phase.LIVE, 10)
     assert world.commands(m.RecordGap)[-1].cause is Trouble.AGED
     assert len(world.times(m.SendIdentify)) == 2
@@ -252,6 +254,49 @@ def test_p8_the_age_counts_across_restarts() -> None:
     world.run_until(Phase.LIVE, 5)
     world.run(2000)
     assert len(world.times(m.SendIdentify)) == 1
+
+
+def test_a_session_replays_its_own_ready_and_loses_nothing_by_it() -> None:
+    class Replaying(Platform):
+        def resume(self, command: m.SendResume) -> Later:
+            return [(0.02, m.Ready(command.generation, command.session_id, 1)), *super().resume(command)]
+
+    world = World(Replaying()).live()
+    world.push(m.Closed, None)
+    world.run_until(Phase.LIVE, 10)
+    world.run(100)
+    assert (world.gaps, len(world.commands(m.SendResume))) == ([], 1)
+    assert len(world.commands(m.MarkReady)) == 1
+
+
+def test_an_ack_vouches_for_what_came_before_it_only_where_all_of_that_is_stored() -> None:
+    world = World().live()
+    world.dispatch()
+    world.push(m.Ack)
+    assert world.commands(m.MarkWhole) == []  # sequence 2 is on its way to the disk
+    world.run(0.1)
+    world.push(m.Ack)
+    assert world.commands(m.MarkWhole) == [m.MarkWhole("session-1", 2)]
+    world.state = replace(world.state, held=True)
+    world.push(m.Ack)
+    world.state = replace(world.state, held=False)
+    world.push(m.Closed, None)
+    world.run_until(Phase.RESUMING, 5)
+    world.push(m.Ack)
+    assert len(world.commands(m.MarkWhole)) == 1
+
+
+def test_frames_of_a_replay_are_kept_as_such_until_resumed() -> None:
+    world = World().live()
+    world.dispatch(2)
+    world.platform.newest += 2
+    world.push(m.Closed, None)
+    world.run_until(Phase.LIVE, 5)
+    world.dispatch()
+    first, *replay, resumed, live = [keep.whole for keep in world.commands(m.Keep)][2:]
+    assert (first, resumed, live) == (True, True, True)
+    assert replay
+    assert not any(replay)
 
 
 def test_a_beat_asked_for_is_answered_at_once_but_not_before_the_greeting() -> None:
@@ -285,9 +330,9 @@ def test_a_frame_stored_after_its_session_was_lost_shortens_the_gap() -> None:
     world = World().live()
     world.dispatch(2)
     world.push(m.Closed, 4006)
-    assert world.state.gap == m.RecordGap("session-1", 1, Trouble.INVALID)
+    assert told(world.state.gap) == ("session-1", 1, Trouble.INVALID)
     world.run_until(Phase.LIVE, 10)
-    assert world.commands(m.RecordGap) == [m.RecordGap("session-1", 3, Trouble.INVALID)]
+    assert world.gaps == [("session-1", 3, Trouble.INVALID)]
 
 
 @pytest.mark.parametrize("code", [4006, 4900, 4013])
@@ -314,7 +359,7 @@ def test_start_with_a_session_and_an_unready_identify_resumes_and_records_a_gap(
     world = World(platform)
     world.start(m.Session("s", 5, 5), (0.2,))
     world.run_until(Phase.LIVE, 5)
-    assert world.commands(m.RecordGap) == [m.RecordGap("s", 5, Trouble.UNREADY)]
+    assert world.gaps == [("s", 5, Trouble.UNREADY)]
     assert len(world.times(m.SendResume)) == 1
 
 

@@ -10,7 +10,8 @@ import pytest
 from buoy.protocol import limits
 from buoy.protocol import session as m
 from buoy.protocol.session import Phase
-from buoy.protocol.session.closing import Action, fewer_intents
+from buoy.protocol.session.closing import Action
+from buoy.protocol.session.intents import fewer
 from buoy.protocol.session.machine import _DUE, _HANDLERS
 from tests.protocol import draw_session as golden
 
@@ -75,10 +76,10 @@ def test_an_unknown_close_code_tries_resume(code: int | None) -> None:
 
 def test_fewer_intents_ends_at_the_minimum() -> None:
     full = 1 << 9 | 1 << 12 | 1 << 24 | 1 << 25 | 1 << 26 | 1 << 30
-    assert fewer_intents(full) == 1 << 25 | 1 << 30
-    assert fewer_intents(1 << 25 | 1 << 30) == 1 << 25
-    assert fewer_intents(1 << 9) == 1 << 25
-    assert fewer_intents(1 << 25) == 1 << 25
+    assert fewer(full) == 1 << 25 | 1 << 30
+    assert fewer(1 << 25 | 1 << 30) == 1 << 25
+    assert fewer(1 << 9) == 1 << 25
+    assert fewer(1 << 25) == 1 << 25
 
 
 def test_the_numbers_of_the_document() -> None:

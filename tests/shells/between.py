@@ -37,8 +37,8 @@ class Between:
     def unready(self, bot: str, shard: int, since: float) -> tuple[float, ...]:
         return self.door.unready(bot, shard, since)
 
-    def record_gap(self, bot: str, shard: int, *, session: str, stored: int, cause: str) -> Job:
-        return self.door.record_gap(bot, shard, session=session, stored=stored, cause=cause)
+    def mark_whole(self, bot: str, shard: int, *, session: str, stored: int) -> Job:
+        return self.door.mark_whole(bot, shard, session=session, stored=stored)
 
 
 class Stalled(Between):

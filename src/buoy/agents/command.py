@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from buoy.agents import message_json
 from buoy.agents.child import Child
 from buoy.chat import Agent, Message
-from buoy.errors import AgentError, ConfigError
+from buoy.errors import AgentAwayError, AgentError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 OUTPUT_LIMIT: Final = 1024 * 1024
+EXIT_AWAY: Final = 75  # EX_TEMPFAIL of sysexits.h: what the program needs is away, try again later
 MESSAGE_LIMIT: Final = 16 * 1024  # Linux allows 128 KiB for one variable, Windows 32 KiB for all of them
 
 
@@ -48,6 +49,7 @@ async def _answer(argv: Sequence[str], message: Message) -> str:
     """Run the program once.
 
     Raises:
+        AgentAwayError: it ended with 75, "try again later".
         AgentError: it could not be started, failed, or wrote too much. Nothing of it is left, ever.
     """
     env = {"BUOY_MESSAGE": message_json.encode(message, MESSAGE_LIMIT)}
@@ -63,5 +65,6 @@ async def _answer(argv: Sequence[str], message: Message) -> str:
     if child.is_over_limit:
         raise AgentError(f"{argv[0]} wrote more than {OUTPUT_LIMIT} bytes and was killed")
     if child.exit_code:
-        raise AgentError(f"{argv[0]} {child.ended}: {child.last_words or 'no word on stderr'}")
+        kind = AgentAwayError if child.exit_code == EXIT_AWAY else AgentError
+        raise kind(f"{argv[0]} {child.ended}: {child.last_words or 'no word on stderr'}")
     return child.output.decode(errors="replace").strip()

@@ -1,7 +1,8 @@
 """The other end of :mod:`buoy.agents.pool`: runs a Python agent, one message after the other.
 
 One line of JSON per message comes in on stdin, one goes out on what was stdout: ``{"replies": [...]}``, or
-``{"error": reason}``, or ``{"nonsense": reason}`` for an answer of the wrong type. Prints go to stderr.
+``{"error": reason}``, ``{"away": reason}``, or ``{"nonsense": reason}`` for an answer of the wrong type. Prints
+go to stderr.
 When stdin ends, Buoy is gone: this process and all it started end at once, whatever they are doing.
 """
 
@@ -22,7 +23,7 @@ from typing import IO, Any
 from buoy.agents import message_json
 from buoy.agents.python import find
 from buoy.chat import Agent, Message, NonsenseError, Reply, collect, replies_of
-from buoy.errors import ConfigError
+from buoy.errors import AgentAwayError, ConfigError
 
 
 def main() -> None:
@@ -40,6 +41,8 @@ def main() -> None:
                 answer: dict[str, Any] = {
                     "replies": [asdict(reply) for reply in _answer(found, message_json.decode(line), runner)]
                 }
+            except AgentAwayError as error:
+                answer = {"away": str(error)}
             except ConfigError as error:
                 answer = {"error": str(error)}
             except NonsenseError as error:

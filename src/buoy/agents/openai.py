@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from buoy.chat import Agent, Message
-from buoy.errors import AgentError, ConfigError
+from buoy.chat import Agent, Message, span
+from buoy.errors import AgentAwayError, AgentError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam
 
 HISTORY_TURNS: Final = 20
+AWAY: Final = frozenset({401, 403, 404, 429, 502, 503, 504, 529})  # 529: overloaded, at some endpoints
 
 
 def build(rest: str, settings: Mapping[str, Any]) -> Agent:
@@ -57,7 +58,8 @@ def build(rest: str, settings: Mapping[str, Any]) -> Agent:
                 model=model, messages=conversation(message, system, turns)
             )
         except openai.OpenAIError as error:
-            raise AgentError(f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]) from error
+            kind = AgentAwayError if is_away(error) else AgentError
+            raise kind(f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]) from error
         choices = getattr(completion, "choices", None)  # some endpoints answer 200 with something else
         if not choices:
             raise AgentError(f"{client.base_url} answered without a choice; is it an OpenAI-compatible endpoint?")
@@ -65,6 +67,18 @@ def build(rest: str, settings: Mapping[str, Any]) -> Agent:
         return said.content or said.refusal or ""
 
     return Agent(answer, name="openai", history_turns=turns, close=client.close)
+
+
+def is_away(error: Exception) -> bool:
+    """Say whether the endpoint fails everybody: unreachable, overloaded, or it refuses key or model.
+
+    A time-out or a plain 500 may be this message's own doing: it must not wait for ever.
+    """
+    import openai  # noqa: PLC0415  see build
+
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code in AWAY
+    return isinstance(error, openai.APIConnectionError) and not isinstance(error, openai.APITimeoutError)
 
 
 def conversation(message: Message, system: str, turns: int) -> list[ChatCompletionMessageParam]:
@@ -77,7 +91,8 @@ def conversation(message: Message, system: str, turns: int) -> list[ChatCompleti
             messages.append({"role": "user", "content": past.text})
         if past.answer.strip():
             messages.append({"role": "assistant", "content": past.answer})
-    parts = [f"> {line}" for line in message.quoted.splitlines()]
+    parts = [f"[written {span(message.late_s)} ago, answered only now]"] if message.late_s else []
+    parts += [f"> {line}" for line in message.quoted.splitlines()]
     parts += [message.text] if message.text.strip() else []
     parts += [file.label for file in message.attachments]
     messages.append({"role": "user", "content": "\n".join(parts) or "(empty message)"})

@@ -14,7 +14,7 @@ from typing import Final
 from buoy.agents import message_json
 from buoy.agents.child import Child
 from buoy.chat import Message, NonsenseError, Reply
-from buoy.errors import AgentError
+from buoy.errors import AgentAwayError, AgentError
 
 ANSWER_LIMIT: Final = 16 * 1024 * 1024  # bytes of one answer on the pipe, as JSON
 # The child looks for modules where this process does; `-m` alone would not.
@@ -52,6 +52,8 @@ class Pool:
                 how = f"answered with more than {ANSWER_LIMIT} bytes" if child.is_over_limit else child.ended
                 raise AgentError(f"python:{self._target}: its process {how} before it had answered")
             self._idle.append(child)
+        if "away" in answer:
+            raise AgentAwayError(answer["away"])
         if "error" in answer:
             raise AgentError(answer["error"])
         if "nonsense" in answer:

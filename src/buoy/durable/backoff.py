@@ -8,6 +8,7 @@ Window = tuple[float, float]
 """Shortest and longest delay in seconds; the driver draws one between them."""
 
 TURN_S: Final = (1.0, 5.0, 15.0, 60.0)  # ours: five runs in about a minute and a half, then a dead letter
+AWAY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # ours: as reconnects; there is no last try
 LETTER_S: Final = (
     0.5,
     1.0,
@@ -24,6 +25,11 @@ LONGEST_WAIT_S: Final = 15 * 60.0  # ours: no answer of a server silences a conv
 def turn(failures: int) -> Window:
     """Delay before the next run of a turn that has failed ``failures`` times (1 or more)."""
     return _spread(TURN_S, failures)
+
+
+def away(tries: int) -> Window:
+    """Delay before an agent that could not be reached ``tries`` times (1 or more) is tried again."""
+    return _spread(AWAY_S, tries)
 
 
 def letter(attempts: int, retry_after_s: float | None = None) -> Window:

@@ -7,7 +7,7 @@ nothing happened.
 A turn is charged before its agent runs. How a run ends decides what it costs::
 
     ended                  `finish` or `bury`
-    the agent failed       `again`: attempts stay, failed + 1
+    the agent failed       `again`: attempts stay, failed + 1; not where it could not be reached
     orderly stop           `give_back`: as if it had never run
     the process died       `void_claims` at the next start: attempts stay, unclean + 1, and unclean_alone + 1
     if alone
@@ -39,14 +39,15 @@ if TYPE_CHECKING:
     import sqlite3
 
 __all__ = [
-    "ALONE_AFTER", "DEAD_AFTER", "Put", "advance", "again", "anchor_of", "anchors", "bury", "claim", "counts",
-    "cursor", "drop", "event_of", "finish", "finish_replied", "gaps", "get", "give_back", "heads",
+    "ALONE_AFTER", "ASKED_AGAIN", "DEAD_AFTER", "Put", "advance", "again", "anchor_of", "anchors", "bury", "claim",
+    "counts", "cursor", "drop", "event_of", "finish", "finish_replied", "gaps", "get", "give_back", "heads",
     "history", "identifies_since", "is_spent", "listing", "needs_alone", "open_session", "page", "put",
     "record_gap", "record_identify", "retry_dead", "spend", "unready", "urgent", "use", "void_claims",
 ]  # fmt: skip
 
 DEAD_AFTER: Final = 5  # faults 18
 LOOK_BACK: Final = 500  # rows of a lane that are searched for anchors and history; more would stop the loop
+ASKED_AGAIN: Final = "a person asked for another run"
 ALONE_AFTER: Final = 2  # design, inbound rules: charged twice by unclean ends
 
 
@@ -204,19 +205,21 @@ def give_back(db: sqlite3.Connection, row: int) -> bool:
     return changed.rowcount == 1
 
 
-def again(db: sqlite3.Connection, row: int, reason: str, now: float, not_before: float) -> Event | None:
+def again(
+    db: sqlite3.Connection, row: int, reason: str, now: float, not_before: float, *, charged: bool = True
+) -> Event | None:
     """Let a turn whose run failed wait for another, from ``not_before`` on; returns it as it stands then.
 
-    The caller looks at `is_spent` first: this does not bury.
+    The caller looks at `is_spent` first: this does not bury. Not ``charged``: the message was not at fault.
     """
     changed = db.execute(
-        "UPDATE inbox SET state = 'waiting', failed = failed + 1, claimed_alone = 0, reason = ?, "
+        "UPDATE inbox SET state = 'waiting', failed = failed + ?, claimed_alone = 0, reason = ?, "
         "not_before = ? WHERE id = ? AND state = 'running'",
-        (reason, not_before, row),
+        (charged, reason, not_before, row),
     )
     if changed.rowcount == 0:
         return None
-    note(db, event_ref(row), now, f"run failed: {reason}")
+    note(db, event_ref(row), now, f"run failed: {reason}" if charged else reason)
     return get(db, row)
 
 
@@ -382,7 +385,7 @@ def retry_dead(db: sqlite3.Connection, row: int, now: float) -> Event | None:
     )
     if changed.rowcount == 0:
         return None
-    note(db, event_ref(row), now, "a person asked for another run")
+    note(db, event_ref(row), now, ASKED_AGAIN)
     return get(db, row)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from buoy.durable import meta
 from buoy.errors import StoreError
 from buoy.letters import Cursor
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from buoy.letters import Arrival
+    from buoy.letters import Arrival, Loss
 
 
 class Gap(NamedTuple):
@@ -48,10 +49,11 @@ def advance(db: sqlite3.Connection, arrival: Arrival) -> bool:
         StoreError: the sequence before it is not stored; this one must not be either, or the cursor would
             pass over a hole and RESUME would never bring what is missing.
     """
+    whole_at = arrival.received_at if arrival.whole else None
     changed = db.execute(
-        "UPDATE cursor SET stored = ?1, updated_at = ?2 WHERE bot = ?3 AND shard = ?4 AND session = ?5 "
-        "AND stored < ?1 AND stored >= ?6",
-        (arrival.seq, arrival.received_at, arrival.bot, arrival.shard, arrival.session, arrival.after),
+        "UPDATE cursor SET stored = ?1, updated_at = coalesce(?2, updated_at) WHERE bot = ?3 AND shard = ?4 "
+        "AND session = ?5 AND stored < ?1 AND stored >= ?6",
+        (arrival.seq, whole_at, arrival.bot, arrival.shard, arrival.session, arrival.after),
     )
     if changed.rowcount == 1:
         return True
@@ -66,7 +68,28 @@ def cursor(db: sqlite3.Connection, bot: str, shard: int) -> Cursor | None:
     found = db.execute(
         "SELECT session, stored, updated_at, ready_at FROM cursor WHERE bot = ? AND shard = ?", (bot, shard)
     ).fetchone()
-    return None if found is None else Cursor(*found)
+    if found is None:
+        return None
+    session, stored, updated_at, ready_at = found
+    return Cursor(session, stored, updated_at, ready_at, meta.get(db, _note_key(bot, shard), ""))
+
+
+def mark_whole(db: sqlite3.Connection, bot: str, shard: int, session: str, stored: int, now: float) -> bool:
+    """Move the time until which nothing is missing, while the cursor stands at ``stored`` of ``session``."""
+    changed = db.execute(
+        "UPDATE cursor SET updated_at = ? WHERE bot = ? AND shard = ? AND session = ? AND stored = ?",
+        (now, bot, shard, session, stored),
+    )
+    return changed.rowcount == 1
+
+
+def leave_note(db: sqlite3.Connection, bot: str, shard: int, note: str) -> None:
+    """Keep what the platform wants to know at its next start."""
+    meta.set(db, _note_key(bot, shard), note)
+
+
+def _note_key(bot: str, shard: int) -> str:
+    return f"shard/{bot}/{shard}"
 
 
 def record_identify(db: sqlite3.Connection, bot: str, shard: int, now: float) -> int:
@@ -112,6 +135,18 @@ def record_gap(
     ).lastrowid
     assert row is not None
     return row
+
+
+def lose(db: sqlite3.Connection, bot: str, shard: int, loss: Loss, now: float) -> int:
+    """Record the gap of a lost session, from the last moment at which nothing was missing until ``now``.
+
+    That moment is the cursor's, whichever session it belongs to: a session whose READY was never stored began
+    after it. Where there is no cursor yet, the first IDENTIFY without READY is all that is known.
+    """
+    known = cursor(db, bot, shard)
+    since = known.updated_at if known is not None else min(unready(db, bot, shard, 0.0), default=now)
+    since = min(since - loss.silent_s, now)  # a clock that was put back must not turn the gap around
+    return record_gap(db, bot, shard, loss.session, loss.stored, since, now, loss.cause, loss.done)
 
 
 def gaps(db: sqlite3.Connection, bot: str | None = None, limit: int = 50) -> list[Gap]:

@@ -30,6 +30,11 @@ def note(db: sqlite3.Connection, ref: str, at: float, text: str) -> None:
     )
 
 
+def has_note(db: sqlite3.Connection, ref: str, text: str) -> bool:
+    """Say whether this was ever noted of a row."""
+    return db.execute("SELECT 1 FROM note WHERE ref = ? AND text = ?", (ref, text)).fetchone() is not None
+
+
 def trace(db: sqlite3.Connection, any_id: str) -> list[Step]:
     """Tell every step of one message in order of time; empty when nothing is known of it.
 

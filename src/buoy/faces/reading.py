@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from buoy.chat import span
 from buoy.durable import inbox, meta, outbox
 from buoy.durable import status as depths
 from buoy.durable.store import Store, peek
@@ -34,14 +35,6 @@ def _json(value: Any) -> None:
 def when(at: float | None) -> str:
     """Local time for people."""
     return "" if not at else time.strftime("%m-%d %H:%M:%S", time.localtime(at))
-
-
-def ago(seconds: float) -> str:
-    """A duration for people."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 # --- status ----------------------------------------------------------------------------------------------------
@@ -87,7 +80,7 @@ def _dead(directory: Path) -> dict[str, Any]:
 
 def _show_status(snapshot: dict[str, Any]) -> None:
     if snapshot["running"]:
-        out.print(f"[bold green]running[/] for {ago(snapshot['uptime_s'])} (pid {snapshot['pid']})")
+        out.print(f"[bold green]running[/] for {span(snapshot['uptime_s'])} (pid {snapshot['pid']})")
     else:
         out.print(f"[bold red]not running[/]: {snapshot['ended']}, last alive {when(snapshot['last_alive_at'])}")
     table = Table("bot", "state", "since", "attempt", "next try", "why", box=None)
@@ -104,16 +97,36 @@ def _show_status(snapshot: dict[str, Any]) -> None:
             why,
         )
     out.print(table)
+    for name, bot in snapshot["bots"].items():
+        if bot.get("intents_refused"):
+            out.print(intents_line(name, bot), markup=False)
+    for name, away in snapshot["inbox"].get("away", {}).items():
+        line = f"agent of bot {name} is away for {span(away['away_s'])}: {away['reason']}; its messages wait"
+        out.print(line, markup=False)
     for box in ("inbox", "outbox"):
         known = snapshot[box]
         states = ", ".join(f"{count} {state}" for state, count in known["states"].items() if count) or "empty"
         age = known.get("oldest_s")
-        out.print(f"{box}: {states}" + (f"; oldest waits {ago(age)}" if age else ""))
+        out.print(f"{box}: {states}" + (f"; oldest waits {span(age)}" if age else ""))
     for gap in snapshot["gaps"]:
-        out.print(
-            f"[yellow]gap[/] of {ago(gap['to_at'] - gap['from_at'])} from {when(gap['from_at'])}: {gap['cause']}; "
-            "messages of that time may be lost at QQ"
-        )
+        out.print("[yellow]gap[/] ", end="")
+        out.print(gap_line(gap), markup=False)
+
+
+def intents_line(name: str, bot: dict[str, Any]) -> str:
+    """Say which event groups a bot goes without, and why."""
+    refused, why = ", ".join(bot["intents_refused"]), bot.get("intents_reason") or "not known"
+    return (
+        f"bot {name} gets no events of {refused}: QQ refused them ({why}); apply for them in the developer console, "
+        "Buoy asks again once a day"
+    )
+
+
+def gap_line(gap: dict[str, Any]) -> str:
+    """Say of which bot, from when to when, why, and what was done."""
+    seconds, end = gap["to_at"] - gap["from_at"], when(gap["to_at"])
+    lasted = f"{span(seconds)} from {when(gap['from_at'])} to {end}" if seconds >= 1 else f"no time between, at {end}"
+    return f"of bot {gap['bot']}: {lasted}: {gap['cause']}; {gap['done'] or 'messages of that time may be lost at QQ'}"
 
 
 # --- rows ------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,6 +48,7 @@ def platforms(config: Config, environ: Mapping[str, str]) -> list[Platform]:
                 bot.intents,
                 bot.shard,
                 frozenset(bot.proactive),
+                expect_event_s=bot.expect_event_h * 3600 or math.inf,
                 repeat_unsure=bot.proactive_unsure == "repeat",
                 names_bot=len(config.bots) > 1,
                 manner=Manner(config.outbox.language, config.outbox.late_after_s),
@@ -68,7 +70,13 @@ def assemble(config: Config, store: Store, lines: Sequence[Platform], answers: M
         store,
         lines,
         answers,
-        turns=Turns(config.turns.timeout_s, config.turns.parallel, config.turns.attempts),
+        turns=Turns(
+            config.turns.timeout_s,
+            config.turns.parallel,
+            config.turns.attempts,
+            config.turns.late_after_s,
+            skips_late=config.turns.late == "skip",
+        ),
         holding=Holding(config.outbox.hold_days, config.outbox.hold_per_conversation),
         bodies_days=config.retention.bodies_days,
         keys_days=config.retention.keys_days,

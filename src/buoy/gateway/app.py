@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import structlog
@@ -23,6 +25,7 @@ from buoy.gateway.supervisor import Supervisor
 from buoy.gateway.worker import Turns, Worker
 
 SWEEP_S = 60.0
+PRUNE_EVERY = 60  # sweeps: bodies live for weeks, an hour more or less is nothing
 FINISH_SHARE = 0.4  # of the shutdown deadline: what runs may finish
 DRAIN_POLL_S = 0.01
 CANCEL_SHARE = 0.15  # what was cancelled may put things back; three times this, and the store has the rest
@@ -40,6 +43,7 @@ class App:
         agents: Mapping[str, Agent],
         *,
         wall: Callable[[], float] = time.time,
+        draw: Callable[[float, float], float] = random.uniform,
         turns: Turns | None = None,
         holding: Holding | None = None,
         bodies_days: float = 30.0,
@@ -51,8 +55,10 @@ class App:
         self.wall = wall
         self.started_at = wall()
         self.supervisor = Supervisor()
-        self.sender = Sender(store, self.supervisor, self.platforms, wall=wall, holding=holding)
-        self.worker = Worker(store, self.supervisor, self.platforms, self.agents, self.sender, wall=wall, turns=turns)
+        self.sender = Sender(store, self.supervisor, self.platforms, wall=wall, holding=holding, draw=draw)
+        self.worker = Worker(
+            store, self.supervisor, self.platforms, self.agents, self.sender, wall=wall, turns=turns, draw=draw
+        )
         self.door = Door(store, self.worker, self.sender, wall=wall)
         self.lost: asyncio.Future[StoreLostError] = asyncio.get_running_loop().create_future()
         self._retention = (bodies_days * 86400, keys_days * 86400)
@@ -79,11 +85,15 @@ class App:
         self.supervisor.keep("housekeeping", self._housekeeping)
 
     async def _housekeeping(self) -> None:
-        """Once a minute: end what was held too long, prune what is old, note that we were alive."""
-        while True:
-            await self.store.write(meta.set, "alive_at", self.wall())
+        """Once a minute, in one commit: note that we are alive, end what was held too long. Prune once an hour."""
+        for sweep in count():
+            alive = self.store.write(meta.set, "alive_at", self.wall())
             await self.sender.sweep()
-            while (await self.store.write(retention.prune, self.wall(), *self._retention)).more:
+            await alive
+            while (
+                sweep % PRUNE_EVERY == 0
+                and (await self.store.write(retention.prune, self.wall(), *self._retention)).more
+            ):
                 pass  # a slice a transaction: others commit in between
             await asyncio.sleep(SWEEP_S)
 

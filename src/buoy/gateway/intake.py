@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from buoy.durable import inbox
+from buoy.durable import inbox, sessions
 from buoy.durable.store import Store
 from buoy.gateway.sender import Sender
 from buoy.gateway.worker import Worker
@@ -47,6 +47,8 @@ class Door:
             self.counts["frames"] += 1
         else:
             self.counts["duplicates"] += 1
+        if put is not None and arrival.losses:
+            self._tell(arrival.bot, len(arrival.losses))
         row = put.id if put is not None and put.fresh else None
         if row is not None and arrival.lane is not None and arrival.anchor is not None:
             self._sender.contact((arrival.bot, arrival.lane))
@@ -68,25 +70,22 @@ class Door:
         """When the identifies left that no READY and no gap came after."""
         return tuple(self._store.read(inbox.unready, bot, shard, since))
 
-    def record_gap(self, bot: str, shard: int, *, session: str, stored: int, cause: str) -> asyncio.Future[int]:
-        """From the cursor's last move until now, events may be lost for good."""
-        cursor = self.cursor(bot, shard)
-        now = self._wall()
-        since = cursor.updated_at if cursor is not None and cursor.session == session else now
-        log.error(
-            "gap",
-            bot=bot,
-            shard=shard,
-            session=session,
-            stored=stored,
-            cause=cause,
-            seconds=round(now - since, 1),
-        )
-        return self._store.write(inbox.record_gap, bot, shard, session, stored, since, now, cause)
+    def mark_whole(self, bot: str, shard: int, *, session: str, stored: int) -> asyncio.Future[bool]:
+        """Note that nothing which the platform sent until now is missing."""
+        return self._store.write(sessions.mark_whole, bot, shard, session, stored, self._wall())
+
+    def _tell(self, bot: str, losses: int) -> None:
+        for gap in reversed(self._store.read(inbox.gaps, bot, losses)):
+            seconds = round(gap.to_at - gap.from_at, 1)
+            log.error("gap", **gap._asdict(), seconds=seconds)
 
 
 def _put(db: sqlite3.Connection, arrival: Arrival, boot: int | None, opens_session: bool) -> inbox.Put:  # noqa: FBT001
-    """One transaction: the row, and the session's cursor."""
+    """One transaction: the row, the session's cursor, and the gap that a lost session leaves before it."""
+    for loss in arrival.losses:
+        sessions.lose(db, arrival.bot, arrival.shard, loss, arrival.received_at)
+    if arrival.note:
+        sessions.leave_note(db, arrival.bot, arrival.shard, arrival.note)
     if opens_session and arrival.seq is not None:
         inbox.open_session(db, arrival.bot, arrival.shard, arrival.session, arrival.seq, arrival.received_at)
     return inbox.put(db, arrival, boot)

@@ -26,10 +26,7 @@ class Patience:
         """
         task = asyncio.current_task()
         assert task is not None
-        until = asyncio.get_running_loop().time() + seconds
-        self._until[task] = until
-        if self._timer is None or until < self._timer.when():
-            self._arm(until)
+        self._watch(task, asyncio.get_running_loop().time() + seconds)
         try:
             yield
         except asyncio.CancelledError:
@@ -39,6 +36,24 @@ class Patience:
         finally:
             self._until.pop(task, None)
             self._late.discard(task)
+
+    @contextmanager
+    def pause(self) -> Generator[None, None, None]:
+        """Stop the clock of the current task's limit: what its block does meanwhile is not what is being waited for."""
+        task = asyncio.current_task()
+        assert task is not None
+        clock = asyncio.get_running_loop().time
+        until, began = self._until.pop(task, None), clock()
+        try:
+            yield
+        finally:
+            if until is not None:
+                self._watch(task, until + clock() - began)
+
+    def _watch(self, task: asyncio.Task[Any], until: float) -> None:
+        self._until[task] = until
+        if self._timer is None or until < self._timer.when():
+            self._arm(until)
 
     def _arm(self, at: float) -> None:
         if self._timer is not None:

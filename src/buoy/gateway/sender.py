@@ -64,7 +64,9 @@ class Sender:
         self._parallel = parallel
         self._lanes: Lanes[Letter] = Lanes(self._load)
         self._paces = {bot: Pace() for bot in platforms}
-        self._paused: dict[str, set[Key]] = {bot: set() for bot in platforms}  # lanes that wait for their bot's pace
+        self._paused: dict[str, dict[Key, None]] = {
+            bot: {} for bot in platforms
+        }  # lanes that wait for their bot's pace
         self._held: set[Key] = set()
         self._active = 0
         self._is_stopping = False
@@ -223,12 +225,12 @@ class Sender:
     async def _serve(self, lane: Key, letter: Letter) -> None:
         """Decide about the head of a lane and carry it out."""
         pace = self._paces[letter.bot]
-        self._paused[letter.bot].discard(lane)
+        self._paused[letter.bot].pop(lane, None)
         if (wait_s := letter.not_before - self._wall()) > 0:  # its last attempt failed, in an earlier process
             self.postpone(lane, replace(letter, not_before=0.0), min(wait_s, backoff.LONGEST_WAIT_S))
             return
         if (until := pace.admit(self._clock())) is not None:
-            self._paused[letter.bot].add(lane)
+            self._paused[letter.bot][lane] = None
             self.postpone(lane, letter, until - self._clock())
             return
         try:
@@ -257,10 +259,10 @@ class Sender:
 
     def pause(self, bot: str, lane: Key) -> None:
         """The lane waits for its bot's way to be free."""
-        self._paused[bot].add(lane)
+        self._paused[bot][lane] = None
 
     def resume(self, bot: str) -> None:
-        """The bot's way is free again: whoever waited for it may go."""
+        """The bot's way is free again: whoever waited for it may go, in the order in which they came."""
         for lane in self._paused[bot]:
             self._lanes.wake(lane)
         self._paused[bot].clear()

@@ -9,46 +9,34 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
 
-from buoy.chat import Agent, Exchange, Message, NonsenseError, Reply, as_reply, collect
-from buoy.durable import backoff, inbox, outbox
+from buoy.chat import Agent, Message, NonsenseError, Reply, as_reply, collect
+from buoy.durable import backoff, inbox
 from buoy.durable.lanes import Key, Lanes
 from buoy.durable.store import Store
-from buoy.errors import AgentError, StoreError
-from buoy.gateway import posting
+from buoy.durable.trace import event_ref, has_note
+from buoy.errors import AgentAwayError, AgentError, StoreError
+from buoy.gateway import asking, posting
+from buoy.gateway.absence import Absence
 from buoy.gateway.patience import LateError, Patience
 from buoy.gateway.platform import Platform
 from buoy.gateway.posting import Batch
 from buoy.gateway.sender import Sender
 from buoy.gateway.supervisor import Supervisor
+from buoy.gateway.turns import Running, Turns
 from buoy.letters import Arrival, Event
+
+__all__ = ["Turns", "Worker"]
 
 STORE_RETRY_S = 1.0
 STOPPED = "stopped by the user"
 
 log = structlog.get_logger("buoy.worker")
-
-
-@dataclass(frozen=True, slots=True)
-class Turns:
-    """How turns run. ``attempts`` counts failed runs, and unclean ends while alone."""
-
-    timeout_s: float = 600.0
-    parallel: int = 64
-    attempts: int = 5
-
-
-@dataclass(slots=True)
-class Running:
-    """One turn under way."""
-
-    event: Event
-    task: asyncio.Task[None] | None = None
-    is_stopped_by_user: bool = False
 
 
 class Worker:
@@ -82,7 +70,8 @@ class Worker:
         self._is_stopping = False
         self._alarm: asyncio.TimerHandle | None = None
         self._patience = Patience()
-        self.counts = {"turns": 0, "done": 0, "failed": 0, "dead": 0, "stopped": 0}
+        self._absence = Absence(draw)
+        self.counts = {"turns": 0, "done": 0, "failed": 0, "dead": 0, "stopped": 0, "late": 0, "skipped": 0}
 
     # --- messages come in ---------------------------------------------------------------------------------------
 
@@ -177,6 +166,9 @@ class Worker:
                 wait_s = min(wait_s, backoff.LONGEST_WAIT_S)
                 self._lanes.requeue(lane, replace(event, not_before=0.0), self._clock() + wait_s)
                 continue
+            if (until := self._absence.until(event.bot)) > self._clock():
+                self._lanes.requeue(lane, event, until)
+                continue
             if inbox.needs_alone(event):
                 self._waiting_alone.append((lane, event))
                 continue
@@ -224,15 +216,27 @@ class Worker:
         agent = self._agents[event.bot]
         timeout_s = agent.timeout_s or self._turns.timeout_s
         try:
-            message = self._message(event, agent)
+            late_s = asking.late_by(event, self._wall(), self._turns.late_after_s)
+            message = asking.message_for(event, agent, self._platforms[event.bot], self._store, late_s)
             if message is None:
                 await self._finish(event, [], reason="nothing in it to answer")
+            elif (
+                late_s
+                and self._turns.skips_late
+                and not self._store.read(has_note, event_ref(event.id), inbox.ASKED_AGAIN)
+            ):
+                log.warning("late message skipped", turn=event.id, age_s=round(late_s))
+                self.counts["skipped"] += 1
+                await self._finish(event, [], reason=asking.skipped(late_s, self._turns.late_after_s))
             else:
+                self.counts["late"] += late_s > 0
                 with self._patience.limit(timeout_s):
                     if agent.can_continue:
                         replies = await self._continue(event, agent, message)
                     else:
                         replies = await collect(agent, message)
+                if (away_s := self._absence.over(event.bot, self._clock())) is not None:
+                    log.info("agent is back", bot=event.bot, seconds=round(away_s, 1))
                 await self._finish(event, replies)
             self.counts["done"] += 1
         except asyncio.CancelledError:
@@ -248,6 +252,9 @@ class Worker:
             await self._bury(event, f"the agent did not answer within {timeout_s:g} s")
         except NonsenseError as error:
             await self._bury(event, str(error))
+        except AgentAwayError as error:
+            await self._wait(lane, event, str(error)[:500])
+            return
         except (Exception, SystemExit) as error:  # noqa: BLE001  an agent may raise anything; the row says what
             why = str(error) if isinstance(error, AgentError) else f"{type(error).__name__}: {error}"
             await self._failed(lane, event, why[:500])
@@ -257,34 +264,15 @@ class Worker:
         self._lanes.release(lane)
         self._leave()
 
+    def _skips(self, event: Event) -> bool:
+        """Say whether the policy ends a late message without a turn; what a person asked for runs."""
+        return self._turns.skips_late and not self._store.read(has_note, event_ref(event.id), inbox.ASKED_AGAIN)
+
     def _leave(self) -> None:
         """Give the place back."""
         self._places -= 1
         self._is_alone = False
         self.pump()
-
-    def _message(self, event: Event, agent: Agent) -> Message | None:
-        """What the agent gets: the translated row, with what earlier runs and turns left."""
-        platform = self._platforms[event.bot]
-        message = platform.read(event)
-        if message is None:
-            return None
-        changes: dict[str, Any] = {}
-        if agent.can_continue:
-            letters = self._store.read(outbox.of_event, event.id)
-            changes["delivered"] = tuple(filter(None, (platform.text_of(letter.body) for letter in letters)))
-        if agent.history_turns:
-            changes["history"] = self._history(event, agent.history_turns)
-        return replace(message, **changes) if changes else message
-
-    def _history(self, event: Event, turns: int) -> tuple[Exchange, ...]:
-        platform = self._platforms[event.bot]
-        past = []
-        for frame, kind, bodies in self._store.read(inbox.history, event.bot, event.lane, event.id, turns):
-            message = platform.read(replace(event, frame=frame, type=kind))
-            if message is not None:
-                past.append(Exchange(message.text, "\n\n".join(filter(None, map(platform.text_of, bodies)))))
-        return tuple(past)
 
     async def _continue(self, event: Event, agent: Agent, message: Message) -> list[Reply]:
         """An agent that can continue: each part is committed as it comes; the last one ends the turn."""
@@ -298,7 +286,8 @@ class Worker:
                 if not reply.text.strip():
                     continue
                 if last is not None:
-                    await self._queue(self._sender.batch(event, self._compose(event, [last])), None)
+                    with self._patience.pause():  # a slow disk is not the agent's fault
+                        await self._insist(event, [last], None)
                 last = reply
         return [last] if last is not None else []
 
@@ -306,12 +295,16 @@ class Worker:
         return self._sender.compose(event, replies) if replies else []
 
     async def _finish(self, event: Event, replies: Sequence[Reply], *, reason: str = "") -> None:
-        """End the turn and queue its letters, in one transaction. A full disk is waited for: nothing is lost."""
+        """End the turn and queue its letters, in one transaction."""
+        await self._insist(event, replies, (event.id, reason))
+
+    async def _insist(self, event: Event, replies: Sequence[Reply], end: tuple[int, str] | None) -> None:
+        """Commit letters, and the end of their turn where it has come. A full disk is waited for: nothing is lost."""
         bodies = self._compose(event, replies)
         while True:
             batch = self._sender.batch(event, bodies)
             try:
-                await self._queue(batch, (event.id, reason))
+                await self._queue(batch, end)
             except StoreError as error:
                 log.warning("turn not committed", turn=event.id, error=str(error))
                 await asyncio.sleep(STORE_RETRY_S)
@@ -347,6 +340,17 @@ class Worker:
             self._lanes.requeue(lane, replace(event, failures=event.failures + 1), self._clock() + pause)
         self._leave()
 
+    async def _wait(self, lane: Key, event: Event, reason: str) -> None:
+        """The agent cannot be reached: the turn waits uncharged, as do the others of its bot, for ever."""
+        until, is_news = self._absence.noticed(event.bot, reason, self._clock())
+        if is_news:
+            log.error("agent is away, its messages wait", bot=event.bot, reason=reason)
+        now, pause = self._wall(), max(0.0, until - self._clock())
+        why = f"the agent is away: {reason}"
+        await self._sender.commits.insist(partial(inbox.again, charged=False), event.id, why, now, now + pause)
+        self._lanes.requeue(lane, event, until)
+        self._leave()
+
     async def _bury(self, event: Event, reason: str) -> None:
         self.counts["dead"] += 1
         log.error("turn is dead", turn=event.id, reason=reason)
@@ -376,7 +380,9 @@ class Worker:
         """Plain data for status."""
         oldest = min((running.event.received_at for running in self._running.values()), default=None)
         age = None if oldest is None else round(self._wall() - oldest, 1)
-        return {"active": self.active, "lanes": len(self._lanes), "oldest_running_s": age, **self.counts}
+        return {"active": self.active, "lanes": len(self._lanes), "oldest_running_s": age, **self.counts} | {
+            "away": self._absence.told(self._clock())
+        }
 
     def stop(self) -> None:
         """Start nothing new; what runs may finish."""

@@ -75,6 +75,10 @@ SILENT_REFUSALS: Final = 5  # ours: so many IDENTIFYs that end without a word ma
 CONNECTS_AT_ONCE: Final = 10  # faults 3, 4, 7: at most 70 attempts an hour, so ten at once and one a minute
 CONNECT_PACE_S: Final = 60.0
 SESSION_LIFE_S: Final = 48 * 60 * 60.0  # 6.5, 19.12: sessions of three days went deaf
+INTENTS_AGAIN_S: Final = DAY_S  # ours, 6.4: refused intents are asked for again, in case somebody got them granted
+DEAF_PAUSE_S: Final = 6 * 60 * 60.0  # ours: at most four times a day a session is replaced for want of events
+HOUR_S: Final = 60 * 60
+FRESH_ACK_S: Final = 2.0  # ours: how old the ACK may be after which a session is replaced on purpose
 QUIET_S: Final = 60.0  # ours: a moment without events, good for a planned IDENTIFY
 PROBE_S: Final = 15 * 60.0  # 6.7: how often a blocked bot looks whether somebody fixed it
 

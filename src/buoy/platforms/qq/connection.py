@@ -7,6 +7,7 @@ random draws and the token; :mod:`buoy.platforms.qq.keeping` stores the frames.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from buoy.platforms.qq import health
+from buoy.platforms.qq import health, remembering
 from buoy.platforms.qq.keeping import Keeper
 from buoy.platforms.qq.locate import LocateError, Location, Locator
 from buoy.protocol import session as m
@@ -46,12 +47,13 @@ class Connection:
         *,
         wall: Callable[[], float],
         intents: int,
+        expect_s: float = math.inf,
         shard: tuple[int, int] = (0, 1),
         draw: Callable[[float, float], float] = random.uniform,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.bot = bot
-        self.state = m.initial(intents)
+        self.state = m.initial(intents, expect_s)
         self.attempts = 0
         """WebSockets that were tried to open."""
         self.last_change_at = wall()
@@ -108,10 +110,11 @@ class Connection:
         unready = self._intake.unready(self.bot, self._shard, now - DAY_S)
         ages_s = tuple(max(0.0, now - at) for at in unready)
         self._keeper.knows(cursor.session if cursor is not None else None)
-        if cursor is None or not cursor.session:
+        if cursor is None:
             return m.Start(None, ages_s)
         known = m.Session(cursor.session, cursor.stored, cursor.stored)
-        return m.Start(known, ages_s, max(0.0, now - cursor.ready_at))
+        granted = remembering.granted_by(cursor.note, now)
+        return m.Start(known, ages_s, max(0.0, now - cursor.ready_at), granted)
 
     async def _tidy(self) -> None:
         """End every timer, task and socket, in `CLOSE_S` at most; then nothing is claimed to be connected."""
@@ -123,6 +126,7 @@ class Connection:
         socket, self._socket = self._socket, None
         if socket is not None:
             self._leave(socket)
+        self._reader = self._attempt = None
         for task in self._tasks - self._closing:
             task.cancel()
         try:
@@ -208,7 +212,7 @@ class Connection:
     def _do(self, command: m.Command) -> None:
         """Carry out one command. Nothing here waits."""
         match command:
-            case m.Keep(is_counted):
+            case m.Keep(is_counted, is_whole):
                 known = self.state.session if is_counted else None
                 self._keeper.keep(
                     self._frame,
@@ -216,6 +220,7 @@ class Connection:
                     session=None if known is None else known.id,
                     seq=self._seq,
                     generation=self.state.generation,
+                    whole=is_whole,
                 )
             case m.Beat(_, stored):
                 self._send(wire.heartbeat(stored))
@@ -233,10 +238,12 @@ class Connection:
             case m.SendResume(_, session_id, stored):
                 self._keeper.resumes(stored)
                 self._send(wire.resume(self._token, session_id, stored))
-            case m.MarkReady():
-                pass  # READY's own row opens the session, in one transaction
+            case m.MarkReady():  # READY's own row opens the session, in one transaction
+                self._keeper.leave(remembering.note_of(self.state, self._loop.time(), self._wall()))
             case m.RecordGap():
-                self._keeper.record(command)
+                self._keeper.owe(command)
+            case m.MarkWhole(session_id, stored):
+                self._intake.mark_whole(self.bot, self._shard, session=session_id, stored=stored)
             case m.Close(_, code):
                 self._close(code)
             case m.Stopped():
@@ -256,8 +263,14 @@ class Connection:
         return task
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
+        """A task that fails ends run(); so does a reader that something else cancelled, or nobody would listen."""
         self._tasks.discard(task)
-        if task.cancelled() or (error := task.exception()) is None:
+        error: BaseException | None
+        if task.cancelled():
+            error = RuntimeError("the reading task was cancelled") if task is self._reader else None
+        else:
+            error = task.exception()
+        if error is None:
             return
         if self._ended is not None and not self._ended.done():
             self._ended.set_exception(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from buoy.protocol import session as m
@@ -29,12 +30,15 @@ def told(state: m.State, now: float, next_try_at: float | None) -> dict[str, Any
         "next_try_s": _until(now, next_try_at) if waits else None,
         "unreadable": state.garbage,
         "intents_refused": [flag.name for flag in wire.Intent if flag & state.dropped],
+        "intents_reason": state.refusal if state.dropped else "",
         "identifies_left": state.left,
         "session": None if session is None else session.id[:8],
         "seen": None if session is None else session.seen,
         "stored": None if session is None else session.stored,
         "last_frame_s": _since(now, state.last_frame_at),
         "last_ack_s": _since(now, state.last_ack_at),
+        "silent_s": round(m.silent_s(state, now), 1),
+        "expect_event_s": None if state.expect_s == math.inf else state.expect_s,
     }
 
 

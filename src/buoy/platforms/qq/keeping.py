@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from buoy.errors import StoreError
+from buoy.letters import Loss
 from buoy.platforms.qq import translate
 from buoy.protocol import session as m
 
@@ -52,12 +53,22 @@ class Keeper:
         self._opened: str | None = None
         self._after = 0
         self._mending = 0
-        self._gap: m.RecordGap | None = None
+        self._losses: tuple[Loss, ...] = ()
+        self._note = ""
         self._room = asyncio.Event()
 
     def knows(self, session: str | None) -> None:
-        """Say which session the stored cursor belongs to."""
+        """Say which session the stored cursor belongs to; what was owed before is told by the store again."""
         self._opened = session
+        self._losses, self._note = (), ""
+
+    def owe(self, gap: m.RecordGap) -> None:
+        """Record a gap in the transaction of the next frame of a session; where the disk refuses, of a later one."""
+        self._losses += (Loss(gap.session_id, gap.stored, gap.cause.value, gap.done, gap.silent_s),)
+
+    def leave(self, note: str) -> None:
+        """Store a note for the next start, likewise."""
+        self._note = note
 
     def resumes(self, stored: int) -> None:
         """Say after which sequence the frames of the next connection begin."""
@@ -82,6 +93,7 @@ class Keeper:
         session: str | None,
         seq: int | None,
         generation: int,
+        whole: bool = True,
     ) -> None:
         """Store one frame. ``session`` is the one whose cursor ``seq`` moves; None: it moves no cursor."""
         row = translate.arrival(
@@ -99,21 +111,10 @@ class Keeper:
             row.after = 0 if opens else self._after
             self._after = row.seq if opens else max(self._after, row.seq)
             self._opened = session
-        if self._gap is not None:
-            self.record(self._gap)
+        if session is not None:
+            row.whole, row.losses, row.note = whole, self._losses, self._note
+            self._losses, self._note = (), ""
         self._put(row, generation, opens=opens)
-
-    def record(self, gap: m.RecordGap) -> None:
-        """Record a gap; where the disk refuses, again with the next frame."""
-        self._gap = None
-        job = self._intake.record_gap(
-            self._bot, self._shard, session=gap.session_id, stored=gap.stored, cause=gap.cause.value
-        )
-        job.add_done_callback(partial(self._recorded, gap))
-
-    def _recorded(self, gap: m.RecordGap, job: asyncio.Future[Any]) -> None:
-        if job.cancelled() or job.exception() is not None:
-            self._gap = gap
 
     def _put(self, row: Arrival, generation: int, *, opens: bool, is_mended: bool = False) -> None:
         self.unstored += 1
@@ -146,4 +147,5 @@ class Keeper:
         else:
             if opens:
                 self._opened = None
+            self._losses, self._note = row.losses + self._losses, self._note or row.note
             self._report(m.StoreFailed(generation, str(error)))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
+
+import structlog
 
 from buoy.protocol import codes, rest, wire
 from buoy.protocol.limits import (
@@ -20,6 +24,9 @@ from buoy.transport.token import TokenError, TokenSource
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+log = structlog.get_logger("buoy.qq")
+
+REVIEW_PAUSE_S: Final = 30.0  # ours: look-ups are limited to two a minute, and reconnects need them, too
 SKEW_NOTICED_S: Final = 2.0  # a Date header has a resolution of one second
 
 _TOKEN_TROUBLES: Final = {"secret": Trouble.SECRET, "bot": Trouble.APP, "rate": Trouble.RATE}
@@ -95,6 +102,27 @@ class Locator:
         self._asked_at = 0.0
         self._calls = float(GATEWAY_LOOKUP_BURST)
         self._calls_at = monotonic()
+        self._doubted = asyncio.Event()
+
+    def doubt(self) -> None:
+        """Say that a send could not reach the chosen host: the look-up has to choose again."""
+        if len(self._hosts.bases) > 1:
+            self._doubted.set()
+
+    async def review(self) -> None:
+        """Choose again whenever there is a doubt; for ever.
+
+        A session may live for days on one address while the host that sends go to is gone.
+        """
+        while True:
+            await self._doubted.wait()
+            self._doubted.clear()
+            before = self._hosts.current
+            with suppress(LocateError):
+                await self.locate(force_token=False, fresh_url=True)
+            if self._hosts.current != before:
+                log.warning("sends go to another host", was=before, now=self._hosts.current)
+            await asyncio.sleep(REVIEW_PAUSE_S)
 
     async def locate(self, *, force_token: bool, fresh_url: bool) -> Location:
         """Get a token and the gateway's URL.
@@ -129,6 +157,7 @@ class Locator:
         for base in self._hosts.bases:
             if not self._may_ask():
                 break
+            self._calls -= 1
             try:
                 answer = await self._http.request(
                     "GET",
@@ -138,13 +167,12 @@ class Locator:
                     timeout_s=LOCATE_DEADLINE_S / (len(self._hosts.bases) + 1),
                 )
             except NotSentError as error:
+                self._calls += 1
                 worst = LocateError(Trouble.TRANSIENT, f"{base}: {error.reason}")
                 continue
             except LostError as error:
-                self._calls -= 1
                 worst = LocateError(Trouble.TRANSIENT, f"{base}: {error.reason}")
                 continue
-            self._calls -= 1
             now = self._wall()
             self.skew.seen(answer.headers.get("Date"), now)
             told = rest.parse_gateway(answer.status, answer.body, answer.headers)

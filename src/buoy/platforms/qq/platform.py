@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from typing import Any
 
 from buoy.chat import Message, Reply, Target
 from buoy.errors import ConfigError
-from buoy.letters import Anchor, Event, Failed, Intake, Letter, Outcome, Permission, Plan
+from buoy.letters import Anchor, Cause, Event, Failed, Intake, Letter, Outcome, Permission, Plan
 from buoy.platforms.qq import compose, permission, translate
 from buoy.platforms.qq.connection import Connection, OpenSocket
 from buoy.platforms.qq.delivery import Delivery
@@ -39,6 +41,8 @@ class Account:
     proactive: frozenset[str] = frozenset({"c2c"})
     """Scenes in which messages without an anchor are tried where nothing else was learned; none: never anywhere."""
     repeat_unsure: bool = False
+    expect_event_s: float = math.inf
+    """No event for so long, while heartbeats are acknowledged, means that the session is deaf; inf: never."""
     names_bot: bool = False
     """There are several bots: conversations are written with ``@<bot>``."""
     manner: Manner = MANNER
@@ -59,10 +63,12 @@ class QQ:
         wall: Callable[[], float] = time.time,
         http: Http | None = None,
         open_socket: OpenSocket | None = None,
+        draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.bot = account.app_id
         self._account = account
         self._wall = wall
+        self._draw = draw
         self._http = http or Http(environ=environ)
         self._token = TokenSource(self._http, account.app_id, account.secret, account.token_urls, clock=monotonic)
         self._hosts = Hosts(account.api_bases)
@@ -74,7 +80,7 @@ class QQ:
     # --- inbound ------------------------------------------------------------------------------------------------
 
     def services(self, intake: Intake) -> Mapping[str, Callable[[], Awaitable[None]]]:
-        """The connection, kept for ever."""
+        """The connection, kept for ever, and who chooses the API host anew."""
         connection = self.connection = Connection(
             self.bot,
             intake,
@@ -82,9 +88,11 @@ class QQ:
             self._open_socket,
             wall=self._wall,
             intents=self._account.intents,
+            expect_s=self._account.expect_event_s,
             shard=self._account.shard,
+            draw=self._draw,
         )
-        return {f"shard{self._account.shard[0]}": connection.run}
+        return {f"shard{self._account.shard[0]}": connection.run, "hosts": self._locator.review}
 
     def read(self, event: Event) -> Message | None:
         """A stored row as the agent sees it."""
@@ -150,7 +158,10 @@ class QQ:
 
     async def deliver(self, letter: Letter) -> Outcome:
         """One POST; see :meth:`Delivery.deliver`."""
-        return await self._delivery.deliver(letter)
+        outcome = await self._delivery.deliver(letter)
+        if isinstance(outcome, Failed) and outcome.cause is Cause.UNREACHABLE:
+            self._locator.doubt()
+        return outcome
 
     def learn(self, letter: Letter, outcome: Outcome) -> Permission | None:
         """Whether a message without an anchor was accepted or refused, where the letter was one."""

@@ -12,8 +12,8 @@ owns every decision. What the driver owes it:
 An attempt runs from WAITING through LOCATING, OPENING and GREETING, then RESUMING, or RESERVING and
 IDENTIFYING, to LIVE. Whatever goes wrong ends the attempt and plans the next one; there is no last attempt.
 Two sequence numbers are kept: *seen* and *stored*; RESUME and heartbeats carry *stored*. A session is given
-up when the platform says so, when RESUME proves futile, or when it is so old that it may be deaf; then a gap
-is owed, recorded with the next READY.
+up when the platform says so, when RESUME proves futile, or on purpose (it is old, deaf, or short of intents);
+then a gap is owed, recorded with the next READY.
 
 ``docs/session.md`` shows the transitions, drawn from this code.
 """
@@ -21,6 +21,7 @@ is owed, recorded with the next READY.
 from buoy.protocol.session.closing import CLOSE_ACTIONS, REMEDIES, Action, close_action
 from buoy.protocol.session.frames import event_of
 from buoy.protocol.session.machine import step
+from buoy.protocol.session.renewing import silent_s
 from buoy.protocol.session.state import Phase, State, initial
 from buoy.protocol.session.words import (
     Ack,
@@ -32,6 +33,7 @@ from buoy.protocol.session.words import (
     Dispatch,
     Event,
     Garbage,
+    Granted,
     Hello,
     Invalid,
     Keep,
@@ -39,6 +41,7 @@ from buoy.protocol.session.words import (
     Located,
     LocateFailed,
     MarkReady,
+    MarkWhole,
     Open,
     Opened,
     OpenFailed,
@@ -76,6 +79,7 @@ __all__ = [
     "Dispatch",
     "Event",
     "Garbage",
+    "Granted",
     "Hello",
     "Invalid",
     "Keep",
@@ -83,6 +87,7 @@ __all__ = [
     "LocateFailed",
     "Located",
     "MarkReady",
+    "MarkWhole",
     "Open",
     "OpenFailed",
     "Opened",
@@ -110,5 +115,6 @@ __all__ = [
     "close_action",
     "event_of",
     "initial",
+    "silent_s",
     "step",
 ]

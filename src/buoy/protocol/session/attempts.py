@@ -14,8 +14,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from buoy.protocol import limits, wire
+from buoy.protocol.session import losing
 from buoy.protocol.session.state import TRYING, Phase, State
-from buoy.protocol.session.words import Close, Command, Locate, RecordGap, Sleep, Trouble
+from buoy.protocol.session.words import Close, Command, Locate, Sleep, Trouble
 
 Step = tuple[State, tuple[Command, ...]]
 Window = tuple[float, float]
@@ -52,18 +53,6 @@ def can_resume(s: State) -> bool:
     return s.session is not None and s.session.id != ""
 
 
-def drop(s: State, cause: Trouble) -> State:
-    """Give the session up; a gap is owed that starts where the first lost session ended.
-
-    A first IDENTIFY asks again for what an uncertain refusal took away earlier.
-    """
-    if s.session is None:
-        return s
-    gap = s.gap or RecordGap(s.session.id, s.session.stored, cause)
-    intents = s.intents if s.refused else s.allowed
-    return replace(s, session=None, gap=gap, intents=intents, futile=0, held=False)
-
-
 def retry(
     s: State,
     now: float,
@@ -93,7 +82,7 @@ def retry(
         fresh_url=s.fresh_url or s.phase in {Phase.OPENING, Phase.GREETING},
     )
     if futile >= limits.SHORT_LIVED_LIMIT:
-        s = drop(s, Trouble.FUTILE)
+        s = losing.drop(s, Trouble.FUTILE, losing.FUTILE)
     low, high = backoff(s.attempt)
     return pause(s, now, (max(low, floor[0]), max(high, floor[1])), cause, code, reason, gone=gone)
 
@@ -131,8 +120,10 @@ def pause(
     if held > low:
         low, high = held, max(high, held * limits.JITTER[1])
     close = (Close(s.generation, CLOSE_CODE),) if s.phase in TRYING and not gone else ()
+    live_s = now - s.last_dispatch_at if s.phase is Phase.LIVE and s.last_dispatch_at is not None else 0.0
     s = replace(
         s,
+        silent_s=s.silent_s + live_s,
         phase=phase,
         since=now,
         generation=s.generation + 1,

@@ -1,4 +1,4 @@
-"""What the end of a connection means: close codes, refused intents, and troubles that need a person.
+"""What the end of a connection means: close codes, and troubles that need a person.
 
 Source: protocol.md 2.2, 6.4 and 6.7 (read 2026-11). The documents say: 4009 resume, 4914 and 4915 do not
 connect, everything else identify. Ours is richer, and tries RESUME where nobody says that the session is
@@ -13,10 +13,12 @@ from typing import Final
 from msgspec.structs import replace
 
 from buoy.protocol import limits
-from buoy.protocol.session.attempts import Step, at_least, block, drop, retry
+from buoy.protocol.session import intents
+from buoy.protocol.session.attempts import Step, at_least, block, retry
+from buoy.protocol.session.losing import by_close, drop
 from buoy.protocol.session.state import Phase, State
 from buoy.protocol.session.words import Trouble
-from buoy.protocol.wire import Close, Intent
+from buoy.protocol.wire import Close
 
 
 class Action(StrEnum):
@@ -123,15 +125,6 @@ REMEDIES: Final[dict[Trouble, tuple[str, str]]] = {
 }
 """Troubles that no retry heals: cause and remedy, one line each."""
 
-MINIMUM_INTENTS: Final = int(Intent.GROUP_AND_C2C_EVENT)
-_OPTIONAL = int(Intent.GUILD_MESSAGES | Intent.INTERACTION | Intent.DIRECT_MESSAGE | Intent.GROUP_MEMBER_EVENT)
-
-
-def fewer_intents(intents: int) -> int:
-    """Take away the groups that need an approval, then all but the minimum (6.4)."""
-    less = intents & ~_OPTIONAL
-    return less if less not in {0, intents} else MINIMUM_INTENTS
-
 
 def ended(s: State, now: float, code: int | None, reason: str, *, gone: bool) -> Step:
     """Decide by the close code, an op 9 before it, and what was being tried."""
@@ -141,33 +134,22 @@ def ended(s: State, now: float, code: int | None, reason: str, *, gone: bool) ->
     lost = (shown and action in DROPPING) or (invalid and not s.resumable)
     cause = Trouble.INVALID if lost or invalid else Trouble.CLOSED
     floor = limits.INVALID_SESSION_PAUSE_S if lost else (0.0, 0.0)
+    how = by_close(code, invalid=invalid, resuming=s.phase is Phase.RESUMING)
     if action is Action.BLOCK:
-        return block(drop(s, cause), now, CLOSE_TROUBLES[code or 0], code, reason, gone=gone)
+        return block(drop(s, cause, how), now, CLOSE_TROUBLES[code or 0], code, reason, gone=gone)
     if s.identified:
         proven = action is Action.INTENTS
-        if proven and s.intents == MINIMUM_INTENTS and s.refused:
+        if proven and s.intents == intents.MINIMUM and s.refused:
             return block(s, now, Trouble.INTENTS, code, reason, gone=gone)
         if invalid or action in {Action.INTENTS, Action.REFUSED} or s.refused >= limits.SILENT_REFUSALS:
-            cause, s = Trouble.REFUSED, _with_fewer_intents(s, proven=proven)
+            told = f"{'op 9, ' if invalid else ''}{'no close code' if code is None else f'close code {code}'}"
+            cause, s = Trouble.REFUSED, intents.refused(s, told, proven=proven)
     if action is Action.TOKEN:
         lost = lost or s.cause is Trouble.TOKEN
         cause, s = Trouble.TOKEN, replace(s, force_token=True)
     elif action is Action.PAUSE:
         floor = at_least(limits.TOO_FAST_PAUSE_S)
     if lost:
-        s = drop(s, cause)
+        s = drop(s, cause, how)
     excused = action is Action.ROTATE
     return retry(s, now, cause, code=code, reason=reason, floor=floor, gone=gone, excused=excused)
-
-
-def _with_fewer_intents(s: State, *, proven: bool) -> State:
-    """Ask for less from the second refusal in a row on. Only 4013 and 4014 prove that it was the intents.
-
-    Where even the minimum is refused without that proof it was something else: start over with all.
-    """
-    if not s.refused:
-        return s
-    if s.intents == MINIMUM_INTENTS:
-        return replace(s, intents=s.allowed)
-    less = fewer_intents(s.intents)
-    return replace(s, intents=less, allowed=less if proven else s.allowed)

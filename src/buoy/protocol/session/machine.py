@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from buoy.protocol import limits
+from buoy.protocol.session import intents, losing
 from buoy.protocol.session.attempts import (
     CLOSE_CODE,
     Step,
@@ -17,13 +18,14 @@ from buoy.protocol.session.attempts import (
     begin,
     block,
     can_resume,
-    drop,
     enter,
     pause,
     refusal_pause,
     retry,
 )
 from buoy.protocol.session.closing import REMEDIES, ended
+from buoy.protocol.session.losing import drop
+from buoy.protocol.session.renewing import ripe
 from buoy.protocol.session.state import SOCKET, TRYING, Phase, State
 from buoy.protocol.session.words import (
     Ack,
@@ -40,6 +42,7 @@ from buoy.protocol.session.words import (
     Located,
     LocateFailed,
     MarkReady,
+    MarkWhole,
     Open,
     Opened,
     OpenFailed,
@@ -67,6 +70,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _KEEP: Final = (Keep(),)
+_KEEP_REPLAYED: Final = (Keep(whole=False),)
 _KEEP_LOOSE: Final = (Keep(counted=False),)
 
 
@@ -93,6 +97,8 @@ def _start(s: State, e: Start, now: float) -> Step:
         wanted=s.wanted,
         intents=s.wanted,
         allowed=s.wanted,
+        expect_s=s.expect_s,
+        deaf_at=s.deaf_at,
         generation=s.generation,
         full_at=s.full_at,
         identify_after=s.identify_after,
@@ -101,6 +107,7 @@ def _start(s: State, e: Start, now: float) -> Step:
         attempt=unready,
         refused=unready,
     )
+    s = intents.remembered(s, e.granted, now)
     if not unready:
         return begin(s, now)
     newest_at = now - max(0.0, min(e.unready_ages_s))
@@ -109,10 +116,10 @@ def _start(s: State, e: Start, now: float) -> Step:
     s = replace(
         s,
         identify_after=max(s.identify_after, not_before),
-        gap=RecordGap(lost_id, stored, Trouble.UNREADY),
+        gap=RecordGap(lost_id, stored, Trouble.UNREADY, losing.UNREADY),
     )
     low, high = (max(0.0, newest_at + bound - now) for bound in backoff(unready))
-    return pause(s, now, (low, high), Trouble.UNREADY, reason="the last run ended between IDENTIFY and READY")
+    return pause(s, now, (low, high), Trouble.UNREADY, reason=losing.UNREADY)
 
 
 def _woke(s: State, _: Woke, now: float) -> Step:
@@ -155,7 +162,8 @@ def _hello(s: State, e: Hello, now: float) -> Step:
     interval_s = e.interval_s if low <= e.interval_s <= high else limits.DEFAULT_HEARTBEAT_S
     s = replace(s, interval_s=interval_s, fresh_url=False, last_frame_at=now)
     if s.session is None or not can_resume(s):
-        s = enter(drop(s, Trouble.INVALID), Phase.RESERVING, now, limits.RESERVE_DEADLINE_S)
+        s = drop(s, Trouble.INVALID, losing.UNREADABLE)
+        s = enter(intents.all_again(s, now), Phase.RESERVING, now, limits.RESERVE_DEADLINE_S)
         return s, (Reserve(s.generation),)
     resume = SendResume(s.generation, s.session.id, s.session.stored)
     s = enter(s, Phase.RESUMING, now, limits.READY_DEADLINE_S)
@@ -177,6 +185,7 @@ def _reserved(s: State, e: Reserved, now: float) -> Step:
         enter(s, Phase.IDENTIFYING, now, limits.READY_DEADLINE_S),
         identified=True,
         left=e.left - 1,
+        asked_at=now if s.intents == s.wanted else s.asked_at,
         identify_after=now + spacing_s,
         next_beat=now + s.interval_s,
     )
@@ -188,20 +197,23 @@ def _reserve_failed(s: State, e: ReserveFailed, now: float) -> Step:
 
 
 def _ready(s: State, e: Ready, now: float) -> Step:
-    known = s.phase is Phase.LIVE and s.session is not None and s.session.id == e.session_id
+    known = s.phase is not Phase.IDENTIFYING and s.session is not None and s.session.id == e.session_id != ""
     if known or s.phase not in {Phase.IDENTIFYING, Phase.RESUMING, Phase.LIVE}:
         return _dispatch(s, Dispatch(e.generation, e.seq), now)
-    gap = drop(s, Trouble.INVALID).gap  # a READY that nobody asked for ends the session, too
+    gap = drop(s, Trouble.INVALID, losing.UNASKED).gap  # a READY that nobody asked for ends the session, too
+    asked = s.identified
+    if asked:
+        s = replace(s, granted=s.intents, refusal="" if s.intents == s.wanted else s.refusal, outdated=False)
     s = _go_live(s, now, Session(e.session_id, e.seq or 0, 0))
-    s = replace(s, identified=False, refused=0, futile=0, held=False, session_at=now)
-    return s, (MarkReady(e.session_id), *((gap,) if gap else ()), *_KEEP)
+    s = replace(s, identified=False, refused=0, futile=0, held=False, session_at=now, silent_s=0.0)
+    return s, (MarkReady(e.session_id), *((losing.after_ready(gap, asked=asked),) if gap else ()), *_KEEP)
 
 
 def _resumed(s: State, e: Resumed, now: float) -> Step:
     if s.phase is not Phase.RESUMING or s.session is None:
         return _dispatch(s, Dispatch(e.generation, e.seq), now)
     gap = s.gap
-    return _go_live(s, now, _saw(s.session, e.seq)), (gap, *_KEEP) if gap else _KEEP
+    return _go_live(s, now, _saw(s.session, e.seq)), (losing.after_resumed(gap), *_KEEP) if gap else _KEEP
 
 
 def _go_live(s: State, now: float, session: Session) -> State:
@@ -225,10 +237,12 @@ def _dispatch(s: State, e: Dispatch, now: float) -> Step:
     session = s.session
     if session is not None:
         if s.phase is Phase.LIVE:
-            return replace(s, session=_saw(session, e.seq), last_frame_at=now, last_dispatch_at=now), _KEEP
+            return replace(
+                s, session=_saw(session, e.seq), last_frame_at=now, last_dispatch_at=now, silent_s=0.0
+            ), _KEEP
         if s.phase is Phase.RESUMING:
             s = replace(s, session=_saw(session, e.seq), last_frame_at=now, last_dispatch_at=now)
-            return replace(s, deadline=now + limits.READY_DEADLINE_S), _KEEP
+            return replace(s, silent_s=0.0, deadline=now + limits.READY_DEADLINE_S), _KEEP_REPLAYED
     return (replace(s, last_frame_at=now), _KEEP_LOOSE) if s.phase in SOCKET else (s, ())
 
 
@@ -279,7 +293,10 @@ def _ack(s: State, _: Ack, now: float) -> Step:
     if s.phase not in SOCKET:
         return s, ()
     next_beat = s.beat_at + s.interval_s if s.missed and s.next_beat < math.inf else s.next_beat
-    return replace(s, missed=0, next_beat=next_beat, last_ack_at=now, last_frame_at=now), ()
+    s = replace(s, missed=0, next_beat=next_beat, last_ack_at=now, last_frame_at=now)
+    session = s.session
+    whole = s.phase is Phase.LIVE and session is not None and session.id and session.stored == session.seen
+    return s, (MarkWhole(session.id, session.stored),) if whole and session and not s.held else ()
 
 
 def _beat_asked(s: State, _: BeatAsked, now: float) -> Step:
@@ -328,19 +345,6 @@ def _tick(s: State, _: Tick, now: float) -> Step:
     return _beat(s, now) if now >= s.next_beat else (s, ())
 
 
-def _ripe(s: State, now: float) -> Step:
-    """Settle the backoff after a stable minute; replace a session that is old, at a quiet moment."""
-    stable_at = s.since + limits.STABLE_S
-    if now >= stable_at:
-        s = replace(s, attempt=0, futile=0)
-    retire_at = max(s.session_at + limits.SESSION_LIFE_S, stable_at, s.identify_after)
-    quiet_at = (s.last_dispatch_at or s.since) + limits.QUIET_S
-    if now < retire_at or now < quiet_at:
-        return replace(s, deadline=retire_at if now < retire_at else quiet_at), ()
-    reason = "a session this old may go deaf"
-    return retry(drop(s, Trouble.AGED), now, Trouble.AGED, reason=reason, excused=True)
-
-
 def _late(cause: Trouble, reason: str) -> Callable[[State, float], Step]:
     return lambda s, now: retry(s, now, cause, reason=reason)
 
@@ -355,7 +359,7 @@ _DUE: Final[dict[Phase, Callable[[State, float], Step]]] = {
     Phase.RESERVING: _late(Trouble.STORE, "committing the identify row took too long"),
     Phase.IDENTIFYING: _late(Trouble.NO_READY, "no READY came"),
     Phase.RESUMING: _late(Trouble.NO_READY, "no RESUMED came"),
-    Phase.LIVE: _ripe,
+    Phase.LIVE: ripe,
     Phase.LINGERING: lambda s, now: ended(s, now, None, "op 9, and no close code came", gone=False),
 }
 

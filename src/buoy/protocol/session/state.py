@@ -45,6 +45,16 @@ class State(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Those of the next IDENTIFY."""
     allowed: int
     """Those that no 4013 or 4014 has ruled out."""
+    granted: int | None = None
+    """Those that the last READY came with, of this run or an earlier one."""
+    asked_at: float = -math.inf
+    """When an IDENTIFY last asked for all that is wanted."""
+    refusal: str = ""
+    """How QQ refused the others, for people."""
+    outdated: bool = False
+    """The session was identified for other settings."""
+    expect_s: float = math.inf
+    """Longest time without an event that the operator takes for health; inf: any."""
     phase: Phase = Phase.STOPPED
     since: float = 0.0
     """When the phase was entered."""
@@ -93,6 +103,10 @@ class State(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     last_frame_at: float | None = None
     last_dispatch_at: float | None = None
     last_ack_at: float | None = None
+    silent_s: float = 0.0
+    """Seconds without an event in earlier connections, as far as they were live."""
+    deaf_at: float = -math.inf
+    """When a session was last replaced for want of events."""
     garbage: int = 0
 
     @property
@@ -108,10 +122,11 @@ class State(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def dropped(self) -> int:
-        """Intents that were asked for and are not asked for any more."""
-        return self.wanted & ~self.intents
+        """Intents that are wanted and that the session, or else the next IDENTIFY, goes without."""
+        has = self.intents if self.session is None or self.granted is None else self.granted
+        return self.wanted & ~has
 
 
-def initial(wanted: int) -> State:
+def initial(wanted: int, expect_s: float = math.inf) -> State:
     """Build the state of a bot that has not been started."""
-    return State(wanted=wanted, intents=wanted, allowed=wanted)
+    return State(wanted=wanted, intents=wanted, allowed=wanted, expect_s=expect_s)

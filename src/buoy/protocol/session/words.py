@@ -29,6 +29,9 @@ class Trouble(StrEnum):
     REFUSED = "identify refused"
     FUTILE = "futile resumes"  # resumed again and again without lasting
     AGED = "session aged"  # replaced on purpose: old sessions go deaf (protocol.md 6.5)
+    DEAF = "no events"  # replaced on purpose: the operator expects some (behaviour P8)
+    ASKING = "asking for intents"  # replaced on purpose: refused ones may have been granted meanwhile
+    SETTINGS = "settings changed"  # replaced on purpose: it was identified with other intents
     UNREADY = "unready identify"  # the process ended between IDENTIFY and READY
     BUDGET = "identify budget"
 
@@ -57,15 +60,28 @@ class Session(msgspec.Struct, frozen=True, gc=False):
 # --- events: what happened ---------------------------------------------------------------------------------
 
 
+class Granted(msgspec.Struct, frozen=True, gc=False):
+    """What the last READY proved: these ``intents`` are accepted, when ``wanted`` were configured."""
+
+    wanted: int
+    intents: int
+    why: str
+    """How the others were refused, for people."""
+    asked_s: float
+    """Seconds since all that was wanted was asked for."""
+
+
 class Start(msgspec.Struct, frozen=True, gc=False):
     """Begin. ``session`` is the persisted one, ``age_s`` the seconds since its READY.
 
     ``unready_ages_s``: ages of the IDENTIFY rows newer than the last committed READY or recorded gap.
+    ``granted``: what an earlier run learned about intents, if any did.
     """
 
     session: Session | None = None
     unready_ages_s: tuple[float, ...] = ()
     age_s: float = 0.0
+    granted: Granted | None = None
 
 
 class Stop(msgspec.Struct, frozen=True, gc=False):
@@ -288,9 +304,13 @@ class Beat(msgspec.Struct, frozen=True, gc=False):
 
 
 class Keep(msgspec.Struct, frozen=True, gc=False):
-    """Store the frame in hand. If ``counted``, under the current session, whose cursor its sequence moves."""
+    """Store the frame in hand. If ``counted``, under the current session, whose cursor its sequence moves.
+
+    Not ``whole``: a replay is under way, so what came before this frame's receipt is not all here yet.
+    """
 
     counted: bool = True
+    whole: bool = True
 
 
 class Close(msgspec.Struct, frozen=True, gc=False):
@@ -301,14 +321,19 @@ class Close(msgspec.Struct, frozen=True, gc=False):
 
 
 class RecordGap(msgspec.Struct, frozen=True, gc=False):
-    """Commit that events after ``stored`` may be lost. An empty ``session_id``: nobody knows since when.
+    """Commit, with the frame of the next :class:`Keep`, that events after ``stored`` may be lost.
 
-    It also settles the IDENTIFY rows so far: they are no gap a second time.
+    An empty ``session_id`` with 0: there was no session before. It also settles the IDENTIFY rows so far:
+    they are no gap a second time.
     """
 
     session_id: str
     stored: int
     cause: Trouble
+    done: str = ""
+    """For people: what ended the session, and what was done about it."""
+    silent_s: float = 0.0
+    """The session may have been deaf for so long before it was given up: the gap begins earlier by that."""
 
 
 class MarkReady(msgspec.Struct, frozen=True, gc=False):
@@ -317,10 +342,29 @@ class MarkReady(msgspec.Struct, frozen=True, gc=False):
     session_id: str
 
 
+class MarkWhole(msgspec.Struct, frozen=True, gc=False):
+    """Note, when it suits, that all which the platform sent until now is stored: a later gap begins here."""
+
+    session_id: str
+    stored: int
+
+
 class Stopped(msgspec.Struct, frozen=True, gc=False):
     """Nothing follows."""
 
 
 Command = (
-    Sleep | Locate | Open | Reserve | SendIdentify | SendResume | Beat | Keep | Close | RecordGap | MarkReady | Stopped
+    Sleep
+    | Locate
+    | Open
+    | Reserve
+    | SendIdentify
+    | SendResume
+    | Beat
+    | Keep
+    | Close
+    | RecordGap
+    | MarkReady
+    | MarkWhole
+    | Stopped
 )

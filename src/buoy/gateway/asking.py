@@ -1,0 +1,48 @@
+"""What an agent is asked: the message as the platform reads it, with what earlier runs and turns left, and its age."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from buoy.chat import Agent, Exchange, Message, span
+from buoy.durable import inbox, outbox
+
+if TYPE_CHECKING:
+    from buoy.durable.store import Store
+    from buoy.gateway.platform import Platform
+    from buoy.letters import Event
+
+
+def message_for(event: Event, agent: Agent, platform: Platform, store: Store, late_s: float) -> Message | None:
+    """Read a stored row for this agent; None when there is nothing in it to answer."""
+    message = platform.read(event)
+    if message is None:
+        return None
+    changes: dict[str, Any] = {"late_s": late_s} if late_s else {}
+    if agent.can_continue:
+        letters = store.read(outbox.of_event, event.id)
+        changes["delivered"] = tuple(filter(None, (platform.text_of(letter.body) for letter in letters)))
+    if agent.history_turns:
+        changes["history"] = _history(event, agent.history_turns, platform, store)
+    return replace(message, **changes) if changes else message
+
+
+def _history(event: Event, turns: int, platform: Platform, store: Store) -> tuple[Exchange, ...]:
+    past = []
+    for frame, kind, bodies in store.read(inbox.history, event.bot, event.lane, event.id, turns):
+        message = platform.read(replace(event, frame=frame, type=kind))
+        if message is not None:
+            past.append(Exchange(message.text, "\n\n".join(filter(None, map(platform.text_of, bodies)))))
+    return tuple(past)
+
+
+def late_by(event: Event, now: float, after_s: float) -> float:
+    """Give the age of a message that gets its turn later than ``after_s`` after it was written; else 0."""
+    age_s = now - event.event_at
+    return age_s if age_s > after_s else 0.0
+
+
+def skipped(late_s: float, after_s: float) -> str:
+    """Say why a message is not answered any more, for inbox and trace."""
+    return f"skipped: written {span(late_s)} before its turn came; turns.late skips what is older than {after_s:g} s"
