@@ -117,7 +117,7 @@ def test_a_full_file() -> None:
     toml = (
         'data_dir = "store"\n[web]\nlisten = "off"\n[shutdown]\ndeadline_s = 3\n[alerts]\nurls = ["https://a"]\n'
         "[turns]\ntimeout_s = 30\nparallel = 2\nattempts = 3\n"
-        "[outbox]\nhold_days = 1\nhold_per_conversation = 5\n"
+        '[outbox]\nhold_days = 1\nhold_per_conversation = 5\nlate_after_s = 60\nlanguage = "en"\n'
         "[retention]\nbodies_days = 2\nkeys_days = 2\n" + BOT + 'api_base = "https://api.sgroup.qq.com"\n'
         'transport = "websocket"\nshard = [1, 2]\nproactive = ["c2c", "dm"]\n'
         'intents = ["GROUP_AND_C2C_EVENT", "DIRECT_MESSAGE"]\nproactive_unsure = "repeat"\n'
@@ -140,6 +140,7 @@ def test_a_full_file() -> None:
         5,
         2,
     )
+    assert (config.outbox.late_after_s, config.outbox.language) == (60, "en")
     assert config.file == Path.cwd() / "buoy.toml"
     assert config.warnings == ()
 

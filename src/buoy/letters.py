@@ -36,6 +36,19 @@ class LetterState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Permission:
+    """Whether messages without an anchor are allowed in one conversation, as somebody told at ``at``.
+
+    ``allowed`` None: what was known before does not hold any more, and nothing else is known. ``why`` names the event
+    or the answer that told; how long that holds is for the platform to say.
+    """
+
+    allowed: bool | None
+    at: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Loss:
     """A session that was given up: its events after ``stored`` may be lost for good, until now.
 
@@ -77,6 +90,8 @@ class Arrival:
     """True: does not wait for its lane (`/stop`)."""
     reason: str = ""
     """Why it gets no turn, where that is not plain from its type."""
+    permission: Permission | None = None
+    """What it tells about messages without an anchor in its lane; stored with the row."""
     whole: bool = True
     """With this frame everything that the platform sent until ``received_at`` is here; False inside a replay."""
     losses: tuple[Loss, ...] = ()
@@ -121,7 +136,7 @@ class Anchor:
     event_at: float
     uses: int
     open: bool
-    """Its own turn has not ended: the last reply is reserved for it."""
+    """Its own turn has not ended, or has letters that have not left: the last reply is reserved for it."""
     spent: bool = False
 
 
@@ -246,6 +261,8 @@ class Failed:
     status: int = 0
     retry_after_s: float | None = None
     trace_id: str = ""
+    early: bool = False
+    """What failed comes before the letter itself is looked at: it says nothing about earlier attempts."""
 
     @property
     def unsure(self) -> bool:

@@ -131,10 +131,12 @@ class Turns(Table, frozen=True):
 
 
 class Outbox(Table, frozen=True):
-    """`[outbox]`: how long and how many letters are held for the next contact."""
+    """`[outbox]`: how long and how many letters are held for the next contact, and what their reader is told."""
 
     hold_days: Annotated[float, Meta(gt=0, le=3650)] = 7.0
     hold_per_conversation: Annotated[int, Meta(ge=1, le=10_000)] = 20
+    late_after_s: Annotated[float, Meta(ge=0, le=31_536_000)] = 300.0
+    language: Literal["zh", "en"] = "zh"
 
 
 class Retention(Table, frozen=True):
@@ -182,8 +184,8 @@ SETTINGS: Final = tuple(
         ("bots.transport", "QQ_TRANSPORT", "websocket, or leave it out", "how events arrive"),
         ("bots.intents", "", 'a number, or a list such as ["GROUP_AND_C2C_EVENT"]', "events to ask for"),
         ("bots.shard", "", "[index, count], index below count", "part of the events; default [0, 1]"),
+        ("bots.proactive", "", "a list of c2c, group, channel, dm", "where to write first; see docs/settings.md"),
         ("bots.expect_event_h", "", "hours from 0 to 720; 0: never", "so long without an event is a deaf session"),
-        ("bots.proactive", "", "a list of c2c, group, channel, dm", "where unasked messages may go"),
         ("bots.proactive_unsure", "", "keep or repeat", "a proactive message that perhaps arrived"),
         ("bots.agent.kind", "BUOY_AGENT", "echo, openai, command:PROGRAM, python:MODULE:FUNCTION", "agent"),
         ("bots.agent.isolation", "", "loop or process", "process: for python agents that may block"),
@@ -207,6 +209,8 @@ SETTINGS: Final = tuple(
         ("turns.late", "", "mark or skip", "a late message: tell the agent its age, or do not run it"),
         ("outbox.hold_days", "", "days, more than 0, up to 3650", "how long a letter waits for a contact"),
         ("outbox.hold_per_conversation", "", "a whole number from 1 to 10000", "letters that may wait so"),
+        ("outbox.late_after_s", "", "seconds from 0 to 31536000", "from when on a held letter says its time"),
+        ("outbox.language", "", "zh or en", "in which language Buoy itself speaks to readers"),
         ("retention.bodies_days", "", "days, more than 0, up to 36500", "finished rows keep their texts"),
         ("retention.keys_days", "", "days from bodies_days to 36500, at least 1", "finished rows stay"),
     )

@@ -231,6 +231,16 @@ def test_each_query_of_the_running_process_has_its_index(db: sqlite3.Connection,
 # --- anchors ---
 
 
+def test_an_anchor_is_open_until_its_turn_has_ended_and_its_letters_have_left(db: sqlite3.Connection) -> None:
+    row = put(db, "k", 1)
+    own = outbox.put(db, letter("k/1", event=row)).letter
+    outbox.put(db, letter("somebody else's"))
+    inbox.finish(db, row, 1.0)
+    assert [anchor.open for anchor in inbox.anchors(db, BOT, LANE, 0.0)] == [True]
+    outbox.attempt(db, own.id, row, "a-k", 5, 1, 1.0)
+    assert [anchor.open for anchor in inbox.anchors(db, BOT, LANE, 0.0)] == [False]
+
+
 def test_anchors_are_told_newest_first_with_what_is_left_of_them(db: sqlite3.Connection) -> None:
     old = put(db, "old", event_at=10.0)
     first = put(db, "first", 1, event_at=100.0)

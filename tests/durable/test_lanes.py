@@ -48,6 +48,18 @@ def taken(lanes: Lanes[Row], now: float = 0.0) -> tuple[Key, int] | None:
     return got[:2]
 
 
+def test_rows_that_are_being_stored_are_counted_for_each_lane() -> None:
+    lanes = Lanes[Row](Shelf().load)
+    assert lanes.announced(A) == 0
+    lanes.announce(A)
+    lanes.announce(A)
+    lanes.announce(B)
+    assert (lanes.announced(A), lanes.announced(B)) == (2, 1)
+    lanes.stored(A, 1, Row(1), claimed=False)
+    lanes.failed(A, claimed=False)
+    assert lanes.announced(A) == 0
+
+
 def test_an_idle_empty_lane_is_given_to_the_newcomer_at_once() -> None:
     lanes = Lanes[Row](Shelf().load)
     assert lanes.offer(A)

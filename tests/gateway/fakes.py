@@ -20,7 +20,7 @@ from buoy.gateway.app import App
 from buoy.gateway.courier import Holding
 from buoy.gateway.receipts import Receipt
 from buoy.gateway.worker import Turns
-from buoy.letters import Anchor, Arrival, Cause, Event, Failed, Intake, Letter, Outcome, Plan, Sent
+from buoy.letters import Anchor, Arrival, Cause, Event, Failed, Intake, Letter, Outcome, Permission, Plan, Sent
 from buoy.platforms.qq.planner import Allowed, plan
 from buoy.protocol.limits import WINDOWS_S
 from tests import clock
@@ -86,7 +86,6 @@ class Line:
     requests: list[Request] = field(default_factory=list)
     shown: list[tuple[str, str]] = field(default_factory=list)
     taken: set[tuple[str, int]] = field(default_factory=set)
-    refused: set[str] = field(default_factory=set)
     running: int = 0
     most: int = 0
     service: Callable[[], Awaitable[None]] | None = None
@@ -117,8 +116,9 @@ class Line:
         if target.scene not in WINDOWS_S:
             raise ConfigError(f"no scene {target.scene}")
 
-    def merge(self, bodies: Sequence[bytes]) -> list[bytes]:
-        return [b"+".join(bodies)]
+    def merge(self, held: Sequence[Letter], now: float) -> list[bytes]:
+        del now
+        return [b"+".join(letter.body for letter in held)]
 
     def reword(self, letter: Letter, failed: Failed) -> list[bytes]:
         if failed.code == 1:
@@ -126,8 +126,8 @@ class Line:
             return [letter.body[:half], letter.body[half:]]
         return [] if letter.body.startswith(b"plain ") else [b"plain " + letter.body]
 
-    def plan(self, letter: Letter, anchors: Sequence[Anchor], now: float) -> Plan:
-        allowed = Allowed(self.proactive and letter.lane not in self.refused)
+    def plan(self, letter: Letter, anchors: Sequence[Anchor], now: float, known: Permission | None = None) -> Plan:
+        allowed = Allowed(self.proactive if known is None else bool(known.allowed))
         return plan(letter, anchors, now, scene=letter.lane.split(":")[1], allowed=allowed)
 
     def alive_since(self, lane: str, now: float) -> float:
@@ -155,7 +155,9 @@ class Line:
             raise step
         if isinstance(step, Failed | Sent):
             is_taken = letter.anchor is not None and (letter.anchor, letter.seq) in self.taken
-            if not (is_taken and isinstance(step, Failed) and step.cause in {Cause.CONTENT, Cause.BUG}):
+            if not (
+                is_taken and isinstance(step, Failed) and step.cause in {Cause.CONTENT, Cause.BUG} and not step.early
+            ):
                 return step  # what was accepted once is not refused for what it says
         if isinstance(step, Lost):
             if step.accepted:
@@ -175,9 +177,11 @@ class Line:
         self.shown.append((letter.lane, text))
         return True
 
-    def learn(self, letter: Letter, outcome: Outcome) -> None:
-        if isinstance(outcome, Failed) and outcome.cause is Cause.PROACTIVE:
-            self.refused.add(letter.lane)
+    def learn(self, letter: Letter, outcome: Outcome) -> Permission | None:
+        is_refused = isinstance(outcome, Failed) and outcome.cause is Cause.PROACTIVE
+        if letter.anchor is not None or not (is_refused or isinstance(outcome, Sent)):
+            return None
+        return Permission(not is_refused, letter.attempted_at or 0.0, "the platform said so")
 
     def health(self) -> dict[str, Any]:
         return {"phase": "live" if self.is_up else "retrying", "connected": self.is_up}

@@ -105,7 +105,8 @@ def test_texts_go_in_and_come_out_whole_and_in_order(make: Make, lane: str, fram
         assert platform.text_of(platform.body(Reply("hi"))) == "hi"
         bodies = platform.compose(event, [Reply("one"), Reply("two")])
         assert "".join(map(platform.text_of, bodies)).replace("\n", "") == "onetwo"
-        [merged] = platform.merge([platform.body(Reply("one")), platform.body(Reply("two"))])
+        held = [letter(lane, platform.body(Reply(text))) for text in ("one", "two")]
+        [merged] = platform.merge(held, NOW)
         assert [word for word in ("one", "two") if word in platform.text_of(merged)] == ["one", "two"]
         refused = platform.reword(letter(lane, bodies[0]), Failed(Cause.CONTENT, "no"))
         assert all(isinstance(body, bytes) for body in refused)

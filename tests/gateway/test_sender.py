@@ -6,18 +6,19 @@ import asyncio
 import sqlite3
 import threading
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from buoy.chat import Message
-from buoy.durable import inbox, outbox
+from buoy.chat import Message, Reply
+from buoy.durable import inbox, outbox, permission
 from buoy.durable.store import Store
 from buoy.errors import ConfigError, NotStoredError
 from buoy.gateway.courier import Holding
-from buoy.letters import Cause, Failed, Letter, LetterState
+from buoy.letters import Cause, Event, Failed, Letter, LetterState, Permission
 from tests import clock
 from tests.gateway.fakes import (
     ANN,
@@ -439,6 +440,45 @@ def test_content_is_worded_anew_once_a_letter_whatever_else_could_be_tried() -> 
     play(test)
 
 
+EARLY = Failed(Cause.CONTENT, "the form is refused", 1, 400, early=True)
+
+
+def test_a_refusal_of_the_form_does_not_use_up_the_one_try_of_the_words() -> None:
+    async def test(world: World) -> None:
+        world.line.say("onetwo", EARLY)
+        world.line.say("one", REFUSED[Cause.CONTENT])
+        await world.put("k", "onetwo")
+        await world.settle()
+        assert [r.text for r in world.line.requests] == ["onetwo", "one", "plain one", "two"]
+        assert world.line.texts() == ["plain one", "two"]
+
+    play(test)
+
+
+def test_a_refusal_of_the_form_says_nothing_about_an_earlier_attempt_that_was_lost() -> None:
+    async def test(world: World) -> None:
+        world.line.say("onetwo", Lost(accepted=True), EARLY, EARLY)
+        await world.put("k", "onetwo")
+        await world.settle()
+        assert [r.text for r in world.line.requests] == ["onetwo"] * 4, "never in another form: that could be a second"
+        assert len({r.seq for r in world.line.requests}) == 1
+        assert world.line.texts() == ["onetwo"]
+        assert world.states() == {"k/1": "sent"}
+
+    play(test)
+
+
+def test_in_doubt_and_the_form_refused_until_the_window_closes_is_unsure() -> None:
+    async def test(world: World) -> None:
+        world.line.say("onetwo", Lost(accepted=False), *[EARLY] * 99)
+        await world.put("k", "onetwo", lane=CAT)
+        await asyncio.sleep(400)
+        assert world.states() == {"k/1": "unsure"}
+        assert world.line.texts() == []
+
+    play(test)
+
+
 @pytest.mark.parametrize("cause", [Cause.TARGET, Cause.BUG])
 def test_a_permanent_refusal_costs_exactly_one_request(cause: Cause) -> None:
     async def test(world: World) -> None:
@@ -566,6 +606,59 @@ def test_replies_over_the_budget_are_held_and_go_with_the_next_message() -> None
     play(test, Scripted({"k": answers(many)}), line=held_line())
 
 
+class Packing(Line):
+    """Joins what exceeds the replies left of five."""
+
+    def compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
+        room = max(1, 5 - event.uses)
+        texts = [reply.text for reply in replies]
+        return [*map(str.encode, texts[: room - 1]), "+".join(texts[room - 1 :]).encode()]
+
+
+def test_a_turn_counts_the_replies_that_held_letters_took_before_it() -> None:
+    async def test(world: World) -> None:
+        await world.send("kept", lane=CAT)
+        await world.put("k", lane=CAT)
+        await world.settle()
+        assert world.line.texts() == ["kept", "1", "2", "3", "4+5+6"]
+        assert set(world.states().values()) == {"merged", "sent"}
+
+    many = sleeps(1.0, [str(n) for n in range(1, 7)])
+    play(test, Scripted({"k": many}), line=Packing(proactive=False))
+
+
+def test_held_letters_do_not_take_the_last_reply_from_the_turn_that_released_them() -> None:
+    class Apart(Line):
+        """Every held letter stays one of its own."""
+
+        def merge(self, held: Sequence[Letter], now: float) -> list[bytes]:
+            return [letter.body for letter in held]
+
+    async def test(world: World) -> None:
+        for n in range(7):
+            await world.send(str(n), lane=CAT)
+        await world.put("k", lane=CAT)
+        await world.settle()
+        assert world.line.texts() == ["0", "1", "2", "3", "k"]
+        await world.put("j", lane=CAT)
+        await world.settle()
+        assert world.line.texts()[5:] == ["4", "5", "6", "j"]
+
+    play(test, line=Apart(proactive=False))
+
+
+def test_a_turn_counts_the_letters_that_wait_for_its_replies() -> None:
+    async def test(world: World) -> None:
+        await world.send("kept", lane=CAT)
+        world.line.say("kept", TOO_FAST)
+        await world.put("k", lane=CAT)  # its turn ends while what was held waits for the platform
+        await world.settle()
+        assert world.line.texts() == ["kept", "1", "2", "3", "4+5+6"]
+
+    many = answers([str(n) for n in range(1, 7)])
+    play(test, Scripted({"k": many}), line=Packing(proactive=False))
+
+
 def test_the_last_reply_of_an_anchor_is_kept_for_its_own_turn() -> None:
     async def test(world: World) -> None:
         await world.put("k", lane=CAT)
@@ -586,6 +679,29 @@ def test_a_contact_that_asks_for_no_turn_releases_what_is_held() -> None:
         assert world.line.texts() == ["one"]
 
     play(test, line=held_line())
+
+
+def test_held_letters_that_cannot_be_merged_stay_held_and_the_lane_goes_on() -> None:
+    class Broken(Line):
+        def merge(self, held: Sequence[Letter], now: float) -> list[bytes]:
+            if not self.script["mended"]:
+                raise ValueError("a bug")
+            return super().merge(held, now)
+
+    line = Broken(proactive=False)
+
+    async def test(world: World) -> None:
+        await world.send("one", lane=CAT)
+        await world.put("k", lane=CAT)
+        await world.settle()
+        assert line.texts() == ["k"]
+        assert world.states()["k/1"] == "sent"
+        line.say("mended", None)
+        await world.put("j", lane=CAT)
+        await world.settle()
+        assert line.texts() == ["k", "one", "j"]
+
+    play(test, line=line)
 
 
 def test_what_is_held_survives_a_restart() -> None:
@@ -616,6 +732,79 @@ def test_what_is_held_too_long_or_too_much_ends_with_a_reason() -> None:
         assert world.app.sender.counts["dead"] == 4
 
     play(test, line=held_line(), holding=Holding(days=0.1, per_lane=2))
+
+
+# --- what is learned about messages without an anchor ---
+
+
+def known(world: World, lane: str = ANN) -> Permission | None:
+    return world.store.read(permission.known, BOT, lane)
+
+
+def test_a_refusal_is_kept_in_the_commit_that_holds_its_letter_and_the_next_one_is_not_tried() -> None:
+    async def test(world: World) -> None:
+        world.line.say("one", REFUSED[Cause.PROACTIVE])
+        await world.send("one")
+        told = known(world)
+        assert told is not None
+        assert told.allowed is False
+        assert (await world.send("two")).state is LetterState.HELD
+        assert (await world.send("to somebody else", lane=BEN)).state is LetterState.SENT
+        assert [r.text for r in world.line.requests] == ["one", "to somebody else"]
+
+    play(test)
+
+
+def test_what_is_learned_and_what_becomes_of_the_letter_are_one_transaction() -> None:
+    seen: set[tuple[str, int]] = set()
+
+    def commit(db: sqlite3.Connection) -> None:
+        found = db.execute("SELECT state, (SELECT count(*) FROM permission) FROM outbox WHERE key = 'send/k'")
+        seen.add(found.fetchone() or ("", 0))
+        db.execute("COMMIT")
+
+    async def test(world: World) -> None:
+        world.line.say("k", REFUSED[Cause.PROACTIVE])
+        await world.send("k", key="k")
+        await world.settle()
+
+    play(test, commit=commit)
+    assert seen == {("", 0), ("queued", 0), ("claimed", 0), ("held", 1)}
+
+
+def test_an_accepted_message_teaches_that_they_are_allowed_and_a_restart_knows_it() -> None:
+    async def main() -> None:
+        line = Line()
+        async with gateway(line) as world:
+            await world.send("one")
+            await world.settle()
+            following = crash(world.store)
+        line.proactive = False  # the settings do not say so any more
+        async with gateway(line, store=following) as world:
+            assert (await world.send("two")).state is LetterState.SENT
+            assert (await world.send("to somebody else", lane=BEN)).state is LetterState.HELD
+
+    clock.run(main())
+
+
+def test_a_reply_teaches_nothing() -> None:
+    async def test(world: World) -> None:
+        await world.put("k")
+        await world.settle()
+        assert known(world) is None
+
+    play(test)
+
+
+def test_an_event_that_switches_them_off_is_known_with_its_row() -> None:
+    async def test(world: World) -> None:
+        off = Permission(False, wall(), "SWITCHED_OFF")
+        await world.put("off", turn=False, anchor=None, permission=off)
+        assert known(world) == off
+        assert (await world.send("one")).state is LetterState.HELD
+        assert world.line.requests == []
+
+    play(test)
 
 
 # --- people ---

@@ -551,6 +551,26 @@ def test_an_agent_gets_as_many_earlier_turns_as_it_asked_for() -> None:
     play(test, Agent(answer, history_turns=2))
 
 
+def test_letters_that_say_nothing_of_the_agents_are_not_told_as_its_words() -> None:
+    class Announcing(Line):
+        def text_of(self, body: bytes) -> str:
+            return "" if body == b"note" else super().text_of(body)
+
+    seen: list[Message] = []
+
+    async def answer(message: Message) -> list[str]:
+        seen.append(message)
+        return ["note", "all of it"]
+
+    async def test(world: World) -> None:
+        for key in ("a", "b"):
+            await world.put(key)
+            await world.settle()
+        assert [(past.text, past.answer) for past in seen[1].history] == [("a", "all of it")]
+
+    play(test, Agent(answer, history_turns=2), line=Announcing())
+
+
 # --- the ends of a process ---
 
 

@@ -1,13 +1,18 @@
 """Letters fit sizes and budgets, nothing of a reply is dropped, and only what a code names is worded anew."""
 
+# ruff: noqa: RUF001  Chinese has punctuation of its own
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from buoy.chat import Reply
+from buoy.letters import Letter, LetterState
 from buoy.platforms.qq.compose import Body, compose, decode, encode, merge, reword
+from buoy.platforms.qq.words import Manner
 from buoy.protocol.text import units
 
 LIMIT = 4000  # typed again: protocol.md 12.1
@@ -60,9 +65,60 @@ def test_where_the_kinds_alone_exceed_the_budget_markdown_is_given_up() -> None:
 
 def test_a_text_beyond_every_budget_is_complete_all_the_same() -> None:
     text = "\n".join(f"line {n} {PARAGRAPH}" for n in range(8))
-    told = bodies(compose("c2c", [Reply(text)]))
+    told = bodies(compose("channel", [Reply(text)]))
     assert len(told) > 4
     assert visible("".join(one.text for one in told)) == visible(text)
+
+
+# --- as a file ----------------------------------------------------------------------------------------------------
+
+LONG = "\n".join(f"line {n} {PARAGRAPH}" for n in range(8))
+NOTE = "内容较长，全文在下面的文件里。"
+
+
+@pytest.mark.parametrize(("scene", "used"), [("c2c", 0), ("c2c", 2), ("group", 3)])
+def test_what_does_not_fit_into_the_replies_left_is_a_file_behind_a_note(scene: str, used: int) -> None:
+    assert bodies(compose(scene, [Reply(LONG)], used=used)) == [Body(NOTE, is_note=True), Body(LONG, file="reply.txt")]
+
+
+@pytest.mark.parametrize(("scene", "used"), [("c2c", 3), ("c2c", 4), ("group", 4), ("group", 9)])
+def test_with_one_reply_left_the_file_goes_alone(scene: str, used: int) -> None:
+    assert bodies(compose(scene, [Reply(LONG)], used=used)) == [Body(LONG, file="reply.txt")]
+
+
+def test_what_fits_is_no_file() -> None:
+    assert not any(one.file for one in bodies(compose("c2c", [Reply(PARAGRAPH * 4)])))
+    assert any(one.file for one in bodies(compose("c2c", [Reply(PARAGRAPH * 4)], used=1)))
+
+
+@pytest.mark.parametrize("scene", ["channel", "dm"])
+def test_guilds_get_no_file(scene: str) -> None:
+    assert not any(one.file for one in bodies(compose(scene, [Reply(LONG)], used=10_000_000)))
+
+
+def test_a_file_holds_all_replies_as_they_were_written_and_its_name_says_what_they_are() -> None:
+    note, file = bodies(compose("c2c", [Reply(LONG), Reply("**end**", markdown=True)], manner=EN))
+    assert note.text == "This is long; all of it is in the file below."
+    assert file == Body(f"{LONG}\n\n**end**", file="reply.md")
+
+
+def test_a_quote_goes_with_what_comes_first() -> None:
+    replies = [Reply("a"), Reply(LONG, quote=True)]
+    assert [one.reference for one in bodies(compose("c2c", replies, reference="R"))] == ["R", None]
+    assert [one.reference for one in bodies(compose("c2c", replies, used=3, reference="R"))] == ["R"]
+
+
+def test_a_note_names_no_file_that_qq_would_take_for_a_link() -> None:
+    assert "." not in ZH.in_file + EN.in_file.removesuffix(".")
+
+
+def test_a_text_that_is_too_large_for_a_file_stays_text() -> None:
+    most = 20 * 1024 * 1024
+    text = "\u5b57" * (most // 3) + "x" * (most % 3)
+    assert [one.file for one in bodies(compose("c2c", [Reply(text)]))] == ["", "reply.txt"]
+    told = compose("c2c", [Reply(f"{text}x")])
+    assert len(told) > 1000
+    assert not decode(told[-1]).file
 
 
 @given(
@@ -72,6 +128,10 @@ def test_a_text_beyond_every_budget_is_complete_all_the_same() -> None:
 )
 def test_nothing_visible_is_dropped_and_everything_fits(replies: list[Reply], scene: str, used: int) -> None:
     told = bodies(compose(scene, replies, used=used))
+    if told[-1].file:
+        assert [one.text for one in told] in ([told[-1].text], [NOTE, told[-1].text])
+        assert told[-1].text == "\n\n".join(reply.text for reply in replies)
+        return
     assert all(units(one.text) <= LIMIT for one in told)
     if all(not reply.markdown for reply in replies) and "```" not in "".join(r.text for r in replies):
         plain = visible("".join(reply.text for reply in replies))
@@ -89,21 +149,126 @@ def test_a_quote_is_shown_once_whichever_reply_asks_for_it() -> None:
     assert bodies(compose("c2c", [Reply("a", quote=True)], reference=None)) == [Body("a")]
 
 
+# --- held ---------------------------------------------------------------------------------------------------------
+
+NOW = 1_790_000_000.0  # 2026-09-21 22:13:20 +08:00
+ZH, EN = Manner(), Manner("en")
+
+
+def kept(*parts: Body, ages_s: Sequence[float] = (), event: int | None = 1) -> list[Letter]:
+    """Held letters, each written so long ago."""
+    ages = [*ages_s, *[0.0] * len(parts)]
+    return [
+        Letter(n, f"k/{n}", "1", "qq:c2c:U", encode(part), LetterState.HELD, NOW - ages[n], event=event)
+        for n, part in enumerate(parts)
+    ]
+
+
+def merged(*parts: Body, ages_s: Sequence[float] = (), event: int | None = 1, manner: Manner = ZH) -> list[Body]:
+    return bodies(merge("c2c", kept(*parts, ages_s=ages_s, event=event), NOW, manner))
+
+
 def test_held_letters_become_one_in_their_order() -> None:
-    held = [encode(Body("one")), encode(Body("two", reference="R")), encode(Body("three"))]
-    assert bodies(merge(held)) == [Body("one\n\ntwo\n\nthree")]
+    assert merged(Body("one"), Body("two", reference="R"), Body("three")) == [Body("one\n\ntwo\n\nthree")]
 
 
 def test_held_markdown_stays_markdown_only_where_all_of_it_is() -> None:
-    bold, plain = encode(Body("**one**", markdown=True)), encode(Body("**two**"))
-    assert bodies(merge([bold, bold])) == [Body("**one**\n\n**one**", markdown=True)]
-    assert bodies(merge([bold, plain])) == [Body("one\n\n**two**")]
+    bold, plain = Body("**one**", markdown=True), Body("**two**")
+    assert merged(bold, bold) == [Body("**one**\n\n**one**", markdown=True)]
+    assert merged(bold, plain) == [Body("one\n\n**two**")]
 
 
 def test_held_letters_that_are_too_long_for_one_become_as_few_as_fit() -> None:
-    told = bodies(merge([encode(Body(PARAGRAPH))] * 3))
-    assert len(told) == 3
-    assert visible("".join(one.text for one in told)) == visible(PARAGRAPH * 3)
+    told = merged(Body(PARAGRAPH), Body(PARAGRAPH))
+    assert [one.file for one in told] == ["", ""]
+    assert visible("".join(one.text for one in told)) == visible(PARAGRAPH * 2)
+
+
+def test_held_letters_leave_half_of_the_replies_to_the_turn_that_releases_them() -> None:
+    note, file = merged(*[Body(PARAGRAPH)] * 3)
+    assert note == Body(NOTE, is_note=True)
+    assert file == Body("\n\n".join([PARAGRAPH] * 3), file="reply.txt")
+    assert merged(*[Body(PARAGRAPH, markdown=True)] * 3)[1].file == "reply.md"
+
+
+def test_a_held_file_that_fits_into_messages_is_none_any_more_and_its_note_is_dropped() -> None:
+    assert merged(Body(NOTE, is_note=True), Body("a", file="reply.txt"), Body("b")) == [Body("a\n\nb")]
+    assert merged(Body(NOTE, is_note=True), Body("**a**", file="reply.md")) == [Body("**a**", markdown=True)]
+    assert merged(Body("**a**", file="reply.md"), Body("b")) == [Body("a\n\nb")]
+    assert merged(Body(NOTE, is_note=True)) == [Body(NOTE)], "its file is on its way"
+
+
+def test_what_was_refused_as_a_file_is_not_made_one_again() -> None:
+    told = merged(*[Body(PARAGRAPH, unfiled=True)] * 3, Body("x"))
+    assert not any(one.file for one in told)
+    assert all(one.unfiled for one in told)
+    assert visible("".join(one.text for one in told)) == visible(PARAGRAPH * 3 + "x")
+
+
+def test_a_late_file_says_so_in_its_note_and_in_itself() -> None:
+    note, file = merged(*[Body(PARAGRAPH)] * 3, ages_s=[7200.0] * 3)
+    assert note == Body(f"（迟到的回复，写于 20:13）\n{NOTE}", dated=True, is_note=True)
+    assert file.text.startswith("（迟到的回复，写于 20:13）\nword")
+    assert file.dated
+
+
+@pytest.mark.parametrize(
+    ("age_s", "text"),
+    [
+        (0.0, "an answer"),
+        (299.9, "an answer"),
+        (300.0, "（迟到的回复，写于 22:08）\nan answer"),
+        (7200.0, "（迟到的回复，写于 20:13）\nan answer"),
+        (22 * 3600.0, "（迟到的回复，写于 00:13）\nan answer"),
+        (24 * 3600.0, "（迟到的回复，写于 09-20 22:13）\nan answer"),
+        (-5.0, "an answer"),
+    ],
+)
+def test_a_late_letter_says_when_it_was_written_on_the_readers_clock(age_s: float, text: str) -> None:
+    assert merged(Body("an answer"), ages_s=[age_s]) == [Body(text, dated=age_s >= 300)]
+
+
+def test_the_line_is_written_in_the_language_and_after_the_time_that_the_operator_chose() -> None:
+    assert merged(Body("x"), ages_s=[7200.0], manner=EN)[0].text == "(late reply, written 20:13)\nx"
+    assert merged(Body("x"), ages_s=[7200.0], manner=Manner(late_after_s=7201.0)) == [Body("x")]
+    assert merged(Body("x"), ages_s=[1.0], manner=Manner(late_after_s=0.0))[0].text == "（迟到的回复，写于 22:13）\nx"
+
+
+def test_what_answers_nothing_is_not_called_a_reply() -> None:
+    assert merged(Body("x"), ages_s=[7200.0], event=None)[0].text == "（迟到的消息，写于 20:13）\nx"
+    assert merged(Body("x"), ages_s=[7200.0], event=None, manner=EN)[0].text == "(late message, written 20:13)\nx"
+
+
+def test_before_markdown_the_line_is_a_paragraph_of_its_own() -> None:
+    (told,) = merged(Body("# Title", markdown=True), ages_s=[7200.0])
+    assert told == Body("（迟到的回复，写于 20:13）\n\n# Title", markdown=True, dated=True)
+
+
+def test_what_was_written_together_shares_one_line_and_what_was_not_has_its_own() -> None:
+    (told,) = merged(Body("a"), Body("b"), Body("c"), Body("d"), ages_s=[7200.0, 7200.0, 3600.0, 10.0])
+    assert (
+        told.text
+        == "（迟到的回复，写于 20:13）\na\n\nb\n\n（迟到的回复，写于 21:13）\nc\n\n（迟到的回复，写于 22:13）\nd"
+    )
+    (told,) = merged(Body("a"), Body("b"), ages_s=[400.0, 200.0])
+    assert told.text == "（迟到的回复，写于 22:06）\na\n\nb"
+
+
+def test_what_was_merged_once_and_held_again_is_not_dated_a_second_time() -> None:
+    (first,) = merged(Body("a"), ages_s=[7200.0])
+    (again,) = merged(first, Body("b"), ages_s=[3600.0, 3590.0], event=None)
+    assert again.text == "（迟到的回复，写于 20:13）\na\n\nb"
+    assert again.dated
+
+
+def test_every_piece_of_a_long_dated_text_knows_that_it_is_dated() -> None:
+    told = merged(*[Body(PARAGRAPH)] * 2, ages_s=[7200.0] * 2)
+    assert [one.dated for one in told] == [True] * 2
+    assert [one.text.startswith("（迟到") for one in told] == [True, False]
+    assert all(units(one.text) <= LIMIT for one in told)
+
+
+# --- refused --------------------------------------------------------------------------------------------------------
 
 
 def test_too_long_is_halved() -> None:
@@ -112,6 +277,16 @@ def test_too_long_is_halved() -> None:
     assert [one.reference for one in told][:2] == ["R", None]
     assert all(one.markdown for one in told)
     assert visible("".join(one.text for one in told)) == visible(PARAGRAPH)
+
+
+@pytest.mark.parametrize("name", ["reply.txt", "reply.md"])
+def test_a_file_that_was_refused_is_told_as_text_whatever_the_code(name: str) -> None:
+    told = bodies(reword(encode(Body(LONG, file=name, reference="R")), code=123456789))
+    assert visible("".join(one.text for one in told)) == visible(LONG)
+    assert {(one.file, one.unfiled, one.markdown) for one in told} == {("", True, name.endswith(".md"))}
+    assert [one.reference for one in told][:2] == ["R", None]
+    assert all(units(one.text) <= LIMIT for one in told)
+    assert all(one.unfiled for one in bodies(reword(encode(told[0]), code=TOO_LONG)))
 
 
 def test_an_address_that_was_refused_is_made_harmless() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from buoy.chat import Reply, Target
+from buoy.chat import Target
 from buoy.errors import ConfigError, StoreError
 from buoy.letters import Cause, End, Event, Failed, Letter, LetterState, Proactive, Sent
 from buoy.platforms.console import LANE, Console
@@ -184,4 +184,4 @@ def test_there_is_one_target() -> None:
     console.check(Target.parse(LANE))
     with pytest.raises(ConfigError, match=LANE):
         console.check(Target.parse("console:local:you"))
-    assert console.merge([console.body(Reply("a")), console.body(Reply("b"))]) == [b"a\n\nb"]
+    assert console.merge([letter("a"), letter("b")], 0.0) == [b"a\n\nb"]

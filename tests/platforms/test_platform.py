@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,20 +45,17 @@ def test_a_refusal_of_proactive_messages_is_believed_for_a_day_or_until_one_goes
     clock = Clock()
     qq = bot(clock)
     assert qq.plan(letter(), [], clock.now) == Proactive()
-    qq.learn(letter(), NO)
-    assert isinstance(qq.plan(letter(), [], clock.now + DAY_S), Hold)
-    other = Letter(2, "k/2", "1", "qq:c2c:SOMEBODY", b"", LetterState.QUEUED, NOW)
-    assert qq.plan(other, [], clock.now) == Proactive()
-    assert qq.plan(letter(), [], clock.now + DAY_S + 1) == Proactive()
-    qq.learn(letter(), Sent("id"))
-    assert qq.plan(letter(), [], clock.now) == Proactive()
+    no = qq.learn(letter(), NO)
+    held = qq.plan(letter(), [], clock.now + DAY_S, no)
+    assert isinstance(held, Hold)
+    assert "(no)" in held.reason
+    assert qq.plan(letter(), [], clock.now + DAY_S + 1, no) == Proactive()
+    yes = qq.learn(letter("group"), Sent("id"))
+    assert qq.plan(letter("group"), [], clock.now, yes) == Proactive()
 
 
 def test_what_became_of_a_reply_says_nothing_about_proactive_messages() -> None:
-    qq = bot()
-    qq.learn(letter(), NO)
-    qq.learn(letter(anchor="msg_id:M"), Sent("id"))
-    assert isinstance(qq.plan(letter(), [], NOW), Hold)
+    assert bot().learn(letter(anchor="msg_id:M"), Sent("id")) is None
 
 
 def test_groups_are_not_written_to_first_unless_the_operator_says_so() -> None:
@@ -113,6 +111,11 @@ def test_conversations_name_the_bot_only_where_there_are_several() -> None:
 def test_letters_of_a_turn_know_the_replies_that_were_used_and_what_to_quote() -> None:
     told = bot().compose(event(), [Reply("a", quote=True), Reply("b")])
     assert [json.loads(one) for one in told] == [{"text": "a\n\nb", "reference": "R"}]
+
+
+def test_what_only_announces_a_file_is_no_part_of_the_conversation() -> None:
+    told = bot().compose(replace(event(), uses=0), [Reply("word " * 5000)])
+    assert [bot().text_of(one) for one in told] == ["", "word " * 5000]
 
 
 def test_before_it_runs_it_says_so_as_plain_data() -> None:

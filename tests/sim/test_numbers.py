@@ -29,6 +29,15 @@ def test_rates_of_18_and_5() -> None:
     assert (settings.GATEWAY_PER_MIN, settings.GATEWAY_BURST) == (2, 10)
 
 
+def test_uploads_of_15_1_and_20() -> None:
+    mega = 2**20
+    assert {1: 20 * mega, 2: 30 * mega, 3: 20 * mega, 4: 200 * mega} == settings.FILE_SOFT_LIMITS
+    assert settings.FILES_PER_S == 50
+    knobs = Settings()
+    assert knobs.file_limit == 200 * mega
+    assert (knobs.body_limit, knobs.file_info_life_s, knobs.upload_day_limit) == (30_000_000, 300, 2 * 1024 * mega)
+
+
 def test_sessions_and_tokens() -> None:
     knobs = Settings()
     assert (knobs.heartbeat_s, knobs.resume_s, knobs.resume_buffer, knobs.lifetime_s) == (45, 300, 1000, 1800)

@@ -21,7 +21,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from buoy.durable import meta
+from buoy.durable import meta, permission
 from buoy.durable.sessions import (
     advance,
     cursor,
@@ -130,6 +130,8 @@ def put(db: sqlite3.Connection, arrival: Arrival, boot: int | None) -> Put:
         ),
     )  # fmt: skip
     if new.rowcount == 1:
+        if arrival.permission is not None and arrival.lane is not None:
+            permission.learn(db, arrival.bot, arrival.lane, arrival.permission, arrival.received_at)
         return Put(new.lastrowid, fresh=True)
     if not arrival.turn:
         return Put(None, fresh=False)
@@ -266,7 +268,10 @@ def urgent(db: sqlite3.Connection) -> list[Event]:
 
 # --- anchors ------------------------------------------------------------------------------------------------
 
-_ANCHOR = "SELECT id, anchor, event_at, uses, state IN ('waiting', 'running'), spent FROM inbox "
+_ANCHOR = (
+    "SELECT id, anchor, event_at, uses, state IN ('waiting', 'running') OR EXISTS "
+    "(SELECT 1 FROM outbox WHERE event = inbox.id AND outbox.state = 'queued'), spent FROM inbox "
+)
 
 
 _ANCHORS = _ANCHOR + "WHERE bot = ? AND lane = ? AND lane IS NOT NULL ORDER BY id DESC"

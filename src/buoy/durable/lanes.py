@@ -204,6 +204,10 @@ class Lanes(Generic[T]):
         """Rows announced and not on disk yet."""
         return sum(it.storing for it in self._lanes.values())
 
+    def announced(self, lane: Key) -> int:
+        """Count the rows of one lane that are still being stored."""
+        return self._lanes[lane].storing if lane in self._lanes else 0
+
     def is_idle(self, lane: Key) -> bool:
         """Say whether nothing of the lane waits, runs or is being stored."""
         return lane not in self._lanes

@@ -26,6 +26,7 @@ from buoy.gateway.platform import Platform
 from buoy.gateway.watch import Watch
 from buoy.gateway.worker import Turns
 from buoy.platforms.qq.platform import QQ, Account
+from buoy.platforms.qq.words import Manner
 
 RENEW_S = 12 * 60 * 60.0
 LAST_WORDS_S = 0.2
@@ -50,6 +51,7 @@ def platforms(config: Config, environ: Mapping[str, str]) -> list[Platform]:
                 expect_event_s=bot.expect_event_h * 3600 or math.inf,
                 repeat_unsure=bot.proactive_unsure == "repeat",
                 names_bot=len(config.bots) > 1,
+                manner=Manner(config.outbox.language, config.outbox.late_after_s),
             ),
             environ=environ,
         )

@@ -22,7 +22,7 @@ def message_for(event: Event, agent: Agent, platform: Platform, store: Store, la
     changes: dict[str, Any] = {"late_s": late_s} if late_s else {}
     if agent.can_continue:
         letters = store.read(outbox.of_event, event.id)
-        changes["delivered"] = tuple(platform.text_of(letter.body) for letter in letters)
+        changes["delivered"] = tuple(filter(None, (platform.text_of(letter.body) for letter in letters)))
     if agent.history_turns:
         changes["history"] = _history(event, agent.history_turns, platform, store)
     return replace(message, **changes) if changes else message
@@ -33,7 +33,7 @@ def _history(event: Event, turns: int, platform: Platform, store: Store) -> tupl
     for frame, kind, bodies in store.read(inbox.history, event.bot, event.lane, event.id, turns):
         message = platform.read(replace(event, frame=frame, type=kind))
         if message is not None:
-            past.append(Exchange(message.text, "\n\n".join(platform.text_of(body) for body in bodies)))
+            past.append(Exchange(message.text, "\n\n".join(filter(None, map(platform.text_of, bodies)))))
     return tuple(past)
 
 

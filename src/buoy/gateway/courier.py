@@ -9,11 +9,11 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
-from buoy.durable import backoff, inbox, outbox
+from buoy.durable import backoff, inbox, outbox, permission
 from buoy.durable.lanes import Key, Lanes
 from buoy.durable.store import Store
 from buoy.gateway import posting
@@ -28,6 +28,7 @@ from buoy.letters import (
     Hold,
     Letter,
     LetterState,
+    Permission,
     Plan,
     Proactive,
     Repeat,
@@ -159,7 +160,7 @@ class Courier:
         anchors = self._store.read(inbox.anchors, letter.bot, letter.lane, platform.alive_since(letter.lane, now))
         if own is not None and all(anchor.row != own.row for anchor in anchors):
             anchors.append(own)
-        return platform.plan(letter, anchors, now)
+        return platform.plan(letter, anchors, now, self._store.read(permission.known, letter.bot, letter.lane))
 
     async def attempt(self, lane: Key, letter: Letter, *, in_doubt: bool = False) -> None:
         """Deliver a letter whose attempt is committed, and act on the outcome.
@@ -168,13 +169,13 @@ class Courier:
         """
         pace = self._paces[letter.bot]
         self.counts["attempts"] += 1
-        is_down = False
+        is_down, told = False, None
         try:
             outcome = await self._platforms[letter.bot].deliver(letter)
             is_down = not isinstance(outcome, Sent) and pace.stops(outcome)
             if pace.learn(outcome, self._clock()):
                 self._desk.resume(letter.bot)
-            self._platforms[letter.bot].learn(letter, outcome)
+            told = self._platforms[letter.bot].learn(letter, outcome)
         except Exception as error:
             log.exception("platform failed", letter=letter.id)
             pace.abandoned()
@@ -183,11 +184,13 @@ class Courier:
             pace.abandoned()  # stopping: the letter stays claimed, and a restart repeats it
             raise
         if isinstance(outcome, Sent):
-            self._end(lane, letter, LetterState.SENT, outcome.note, remote_id=outcome.remote_id)
+            self._end(lane, letter, LetterState.SENT, outcome.note, remote_id=outcome.remote_id, told=told)
         else:
-            await self._failed(lane, letter, outcome, in_doubt=in_doubt, is_down=is_down)
+            await self._failed(lane, letter, outcome, told, in_doubt=in_doubt, is_down=is_down)
 
-    async def _failed(self, lane: Key, letter: Letter, failed: Failed, *, in_doubt: bool, is_down: bool) -> None:
+    async def _failed(
+        self, lane: Key, letter: Letter, failed: Failed, told: Permission | None, *, in_doubt: bool, is_down: bool
+    ) -> None:
         """Decide what a failed attempt means for the letter."""
         now = self._wall()
         log.info(
@@ -199,12 +202,12 @@ class Courier:
         )
         if in_doubt and failed.cause in TELLS_NOTHING:
             why = f"an earlier attempt may have been accepted, and a repeat is refused: {failed.reason}"
-            self._end(lane, letter, LetterState.UNSURE, why, failed=failed)
+            self._end(lane, letter, LetterState.UNSURE, why, failed=failed, told=told)
         elif failed.cause in DEAD_CAUSES:
             self._end(lane, letter, LetterState.DEAD, failed.reason, failed=failed)
         elif failed.cause in HELD_CAUSES:
-            await self._hold(lane, letter, failed.reason)
-        elif failed.cause is Cause.CONTENT:
+            await self._hold(lane, letter, failed.reason, told)
+        elif failed.cause is Cause.CONTENT and not (in_doubt and failed.early):
             await self._reworded(lane, letter, failed, now)
         elif failed.cause is Cause.ANCHOR:
             await self._commits.insist(outbox.unbind, letter.id, failed.reason, now)
@@ -223,8 +226,11 @@ class Courier:
             self._desk.postpone(lane, replace(letter, state=state, reason=failed.reason), delay)
 
     async def _reworded(self, lane: Key, letter: Letter, failed: Failed, now: float) -> None:
-        """Content was refused: try another wording, once; what it has too much of follows as letters of its own."""
-        is_new = letter.id not in self._tried_anew
+        """Content was refused: try another wording, once; what it has too much of follows as letters of its own.
+
+        An early refusal was about the form, before anybody looked at the words: they have their one try still.
+        """
+        is_new = failed.early or letter.id not in self._tried_anew
         bodies = self._platforms[letter.bot].reword(letter, failed) if is_new else []
         if not bodies:
             self._end(lane, letter, LetterState.DEAD, failed.reason, failed=failed)
@@ -232,7 +238,8 @@ class Courier:
         for _ in bodies[1:]:
             self._lanes.announce(lane)
         letters = await self._commits.insist(posting.reword, letter, bodies, failed.reason, now)
-        self._tried_anew.add(letter.id)
+        if not failed.early:
+            self._tried_anew.add(letter.id)
         for more in letters[1:]:
             self._lanes.stored(lane, more.id, more, claimed=False)
         self._desk.postpone(lane, letters[0])
@@ -246,6 +253,7 @@ class Courier:
         *,
         remote_id: str | None = None,
         failed: Failed | None = None,
+        told: Permission | None = None,
     ) -> None:
         """Settle for good. The commit may lag behind: a crash before it repeats with the same sequence."""
         now = self._wall()
@@ -253,21 +261,24 @@ class Courier:
         code, trace = (failed.code, failed.trace_id) if failed else (0, "")
         latency_ms = None if letter.attempted_at is None else round((now - letter.attempted_at) * 1000, 1)
         if state is LetterState.SENT:
-            self._commits.later(outbox.settle_sent, letter.id, remote_id, now, latency_ms, reason)
+            job: tuple[Any, ...] = (outbox.settle_sent, letter.id, remote_id, now, latency_ms, reason)
         else:
-            self._commits.later(outbox.settle, letter.id, state, reason, remote_id, code, trace, latency_ms, now)
+            job = (outbox.settle, letter.id, state, reason, remote_id, code, trace, latency_ms, now)
             log.warning("letter ended", letter=letter.id, state=state.value, reason=reason)
+        self._commits.later(*(job if told is None else (posting.taught, lane, told, now, *job)))
         self._tried_anew.discard(letter.id)
         if self._receipts.wants(letter.id):
             self._receipts.tell(replace(letter, state=state, reason=reason, remote_id=remote_id, settled_at=now))
         self._desk.free(lane)
 
-    async def _hold(self, lane: Key, letter: Letter, reason: str) -> None:
+    async def _hold(self, lane: Key, letter: Letter, reason: str, told: Permission | None = None) -> None:
         """Keep it for the next contact; later letters of the lane go on."""
         self.counts["held"] += 1
         log.warning("letter held", letter=letter.id, reason=reason)
         self._desk.hold(lane)
-        await self._commits.insist(outbox.hold, letter.id, reason, self._wall())
+        now = self._wall()
+        job = (outbox.hold, letter.id, reason, now)
+        await self._commits.insist(*(job if told is None else (posting.taught, lane, told, now, *job)))
         self._desk.hold(lane)  # a contact meanwhile may have looked too early
         self._receipts.tell(replace(letter, state=LetterState.HELD, reason=reason))
         self._desk.free(lane)

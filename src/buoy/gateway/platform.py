@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from buoy.chat import Message, Reply, Target
-from buoy.letters import Anchor, Event, Failed, Intake, Letter, Outcome, Plan
+from buoy.letters import Anchor, Event, Failed, Intake, Letter, Outcome, Permission, Plan
 
 
 class Platform(Protocol):
@@ -33,19 +33,22 @@ class Platform(Protocol):
         """The letter body of one message that answers nothing. Raises ConfigError for what cannot be one letter."""
 
     def text_of(self, body: bytes) -> str:
-        """The text of a letter body, for histories and lists."""
+        """The text of a letter body, for histories and lists; empty for one that says nothing of the agent's."""
 
     def check(self, target: Target) -> None:
         """Refuse a target that the platform cannot know. Raises ConfigError."""
 
-    def merge(self, bodies: Sequence[bytes]) -> list[bytes]:
-        """Join held letters' bodies into as few as fit."""
+    def merge(self, held: Sequence[Letter], now: float) -> list[bytes]:
+        """Join held letters' bodies into as few as fit, oldest first; the reader is told how late they are."""
 
     def reword(self, letter: Letter, failed: Failed) -> list[bytes]:
         """Other bodies for content that was refused; empty when there is nothing left to try."""
 
-    def plan(self, letter: Letter, anchors: Sequence[Anchor], now: float) -> Plan:
-        """What to do with a letter now. ``anchors`` newest first, none older than :meth:`alive_since`."""
+    def plan(self, letter: Letter, anchors: Sequence[Anchor], now: float, known: Permission | None = None) -> Plan:
+        """What to do with a letter now. ``anchors`` newest first, none older than :meth:`alive_since`.
+
+        ``known`` is what was learned last about messages without an anchor in this conversation.
+        """
 
     def alive_since(self, lane: str, now: float) -> float:
         """The oldest event time that an anchor may still have."""
@@ -53,8 +56,11 @@ class Platform(Protocol):
     async def deliver(self, letter: Letter) -> Outcome:
         """One attempt. Raises nothing of the platform's."""
 
-    def learn(self, letter: Letter, outcome: Outcome) -> None:
-        """Take notice of what an outcome says about the conversation."""
+    def learn(self, letter: Letter, outcome: Outcome) -> Permission | None:
+        """What an outcome says about messages without an anchor; it is stored with the outcome.
+
+        Only two can say it: accepted, and refused with ``Cause.PROACTIVE``.
+        """
 
     def health(self) -> dict[str, Any]:
         """Plain data for status: phase, since, cause ..."""

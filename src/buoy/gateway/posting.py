@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from buoy.durable import inbox, outbox
+from buoy.durable import inbox, outbox, permission
 from buoy.durable.lanes import Key
-from buoy.letters import Event, EventState, Letter, LetterState, Use
+from buoy.letters import Event, EventState, Letter, LetterState, Permission, Use
 
 if TYPE_CHECKING:
     import sqlite3
@@ -99,6 +99,12 @@ def claimed(letter: Letter, now: float) -> Letter:
     return replace(letter, state=LetterState.CLAIMED, attempts=letter.attempts + 1, attempted_at=now)
 
 
+def taught(db: sqlite3.Connection, lane: Key, told: Permission, now: float, job: Callable[..., Any], *args: Any) -> Any:
+    """Do what an outcome asks for, and keep what it says about the conversation, or neither."""
+    permission.learn(db, *lane, told, now)
+    return job(db, *args)
+
+
 def put_wanted(db: sqlite3.Connection, draft: Letter) -> outbox.Put:
     """Queue a `send()`. A letter of this key whose caller was told "not stored" is wanted after all."""
     put = outbox.put(db, draft)
@@ -109,13 +115,13 @@ def put_wanted(db: sqlite3.Connection, draft: Letter) -> outbox.Put:
 
 
 def merge_held(
-    db: sqlite3.Connection, lane: Key, merge: Callable[[Sequence[bytes]], list[bytes]], now: float
+    db: sqlite3.Connection, lane: Key, merge: Callable[[Sequence[Letter], float], list[bytes]], now: float
 ) -> list[Letter]:
     """Turn a lane's held letters into new ones at its end; the old ones name where their text went."""
     held = outbox.held(db, *lane)
     carriers = [
         outbox.put(db, Letter(0, f"held/{held[0].key}/{n}", *lane, body, LetterState.QUEUED, now, origin="held")).letter
-        for n, body in enumerate(merge([letter.body for letter in held]) if held else [], 1)
+        for n, body in enumerate(merge(held, now) if held else [], 1)
     ]
     if carriers:
         outbox.merge(db, [letter.id for letter in held], carriers[0].id, now)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
-from buoy.durable import backoff, outbox
+from buoy.chat import Reply
+from buoy.durable import backoff, outbox, status
 from buoy.durable.lanes import Key, Lanes
 from buoy.durable.store import Store
 from buoy.errors import StoreError
@@ -91,6 +93,19 @@ class Sender:
         self._held = set(self._store.read(outbox.lanes_with_held))
         self.pump()
 
+    def compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
+        """The letters of a turn's replies, within what its anchor has left.
+
+        Held letters that go first, and parts of before, take replies that were there when the turn was claimed.
+        """
+        platform = self._platforms[event.bot]
+        bodies = platform.compose(event, replies)
+        if len(bodies) > 1:
+            with suppress(StoreError):  # then the budget of the claim has to do: what exceeds it is held
+                used = self._store.read(status.spoken_for, event) + self._lanes.announced((event.bot, event.lane))
+                bodies = platform.compose(replace(event, uses=used), replies) if used != event.uses else bodies
+        return bodies
+
     def batch(self, event: Event, bodies: Sequence[bytes]) -> Batch:
         """Prepare the letters of a turn that ends now; the caller commits them together with the turn."""
         lane = (event.bot, event.lane)
@@ -159,11 +174,14 @@ class Sender:
             self._supervisor.start(self._release_held(lane))
 
     async def _release_held(self, lane: Key) -> None:
+        letters: list[Letter] = []
         try:
             letters = await self._store.write(posting.merge_held, lane, self._platforms[lane[0]].merge, self._wall())
         except StoreError:
             self._held.add(lane)  # the next contact tries again
-            letters = []
+        except Exception:
+            log.exception("held letters not merged", lane=lane)  # they stay held, and the lane goes on
+            self._held.add(lane)
         for _ in letters[1:]:
             self._lanes.announce(lane)
         for letter in letters:

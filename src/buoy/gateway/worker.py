@@ -292,7 +292,7 @@ class Worker:
         return [last] if last is not None else []
 
     def _compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
-        return self._platforms[event.bot].compose(event, replies) if replies else []
+        return self._sender.compose(event, replies) if replies else []
 
     async def _finish(self, event: Event, replies: Sequence[Reply], *, reason: str = "") -> None:
         """End the turn and queue its letters, in one transaction."""

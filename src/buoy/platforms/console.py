@@ -31,6 +31,7 @@ from buoy.letters import (
     Letter,
     LetterState,
     Outcome,
+    Permission,
     Plan,
     Proactive,
     Sent,
@@ -146,18 +147,19 @@ class Console:
         if target.lane != LANE:
             raise ConfigError(f"the console has one conversation; its target is {LANE}")
 
-    def merge(self, bodies: Sequence[bytes]) -> list[bytes]:
+    def merge(self, held: Sequence[Letter], now: float) -> list[bytes]:
         """Nothing is ever held here; joined all the same."""
-        return [b"\n\n".join(bodies)]
+        del now
+        return [b"\n\n".join(letter.body for letter in held)]
 
     def reword(self, letter: Letter, failed: Failed) -> list[bytes]:
         """Nothing is ever refused."""
         del letter, failed
         return []
 
-    def plan(self, letter: Letter, anchors: Sequence[Anchor], now: float) -> Plan:
+    def plan(self, letter: Letter, anchors: Sequence[Anchor], now: float, known: Permission | None = None) -> Plan:
         """Print it, once: a letter that may have been printed before a crash is not printed again."""
-        del anchors, now
+        del anchors, now, known
         if letter.frozen:
             return End(LetterState.UNSURE, "it may have been printed before the process ended; it is not repeated")
         return Proactive()
@@ -176,7 +178,7 @@ class Console:
         return Sent(str(letter.id))
 
     def learn(self, letter: Letter, outcome: Outcome) -> None:
-        """Nothing to learn."""
+        """Nothing to learn: the user is there."""
 
     def health(self) -> dict[str, Any]:
         """Open until stdin ends."""

@@ -77,6 +77,14 @@ AUDITED: Final = frozenset({304023, 304024})
 DUPLICATE: Final = 40054005
 LIMIT_EXCEEDED: Final = 22009
 NO_SESSION: Final = 304018
+FILE_EXPIRED: Final = 304080
+FILE_FAILED: Final = frozenset(
+    {FILE_EXPIRED, 304082, 304083, 40034004}
+)  # 4.2: the file of the message, not the message
+VOLUME_USED_UP: Final = 40093002
+WHOLE_BOT: Final = frozenset(  # 4.1, 4.2: the bot is refused whatever it asks for
+    {11251, 11261, 11265, 11273, 11275, IP_NOT_ALLOWED, 40023002, 40034125, 40054016}
+)
 
 A = Action
 TABLE: Final[dict[int, Entry]] = {
@@ -145,7 +153,7 @@ TABLE: Final[dict[int, Entry]] = {
     40054013: Entry(A.PROACTIVE, "the user does not take messages that reply to none"),
     # 4.2: faults of the platform
     40034004: Entry(A.RETRY, "QQ could not store the file"),
-    304080: Entry(A.ONCE, "the uploaded file has expired"),
+    FILE_EXPIRED: Entry(A.ONCE, "the uploaded file has expired"),
     304082: Entry(A.RETRY, "QQ could not fetch the file"),
     304083: Entry(A.RETRY, "QQ could not convert the file"),
     40054006: Entry(A.RETRY, "QQ could not check the friendship"),
@@ -208,7 +216,7 @@ TABLE: Final[dict[int, Entry]] = {
     850012: Entry(A.PERM, "QQ refuses it and does not say why", f"look for a notice {_CONSOLE}"),
     10000: Entry(A.BUG, "not supported"),
     40093001: Entry(A.RETRY, "the uploaded part is not ready"),
-    40093002: Entry(A.RATE, "today's upload volume is used up"),
+    VOLUME_USED_UP: Entry(A.RATE, "today's upload volume is used up"),
     40035007: Entry(A.PERM, "the image store is full", "delete images from the bot's store"),
     40035008: Entry(A.BUG, "the image is not in the store"),
     # 4.4: recall

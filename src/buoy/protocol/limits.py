@@ -30,6 +30,8 @@ BUDGETS: Final = {
 }
 WINDOW_MARGIN_S: Final = 5.0  # ours: a reply this close to the end of its window would arrive too late
 
+READERS_UTC_OFFSET_S: Final = 8 * 60 * 60  # 8: QQ writes times with +08:00, and so do its users' phones
+
 TEXT_LIMIT: Final = 4000  # 12.1: unpublished; what clients split at, in UTF-16 code units
 
 # Gateway look-up (5): 2 a minute sustained.
@@ -84,5 +86,8 @@ PROBE_S: Final = 15 * 60.0  # 6.7: how often a blocked bot looks whether somebod
 TOKEN_MARGIN_S: Final = 60.0
 TOKEN_RATE_PAUSE_S: Final = 60.0
 
+UPLOAD_LIMIT: Final = 20 << 20  # 15.1: what clients hand in at once, in bytes; a request of 32 MB was refused
+UPLOAD_TIMEOUT_S: Final = 60.0  # ours: the largest upload over a slow line
+FILE_TRIES: Final = 5  # ours: after so many attempts a file that QQ fails to take is told as text
 SEND_TIMEOUT_S: Final = 15.0  # 19.21: at least 5
 DEDUPE_S: Final = DAY_S  # 19.13: at least 24 h

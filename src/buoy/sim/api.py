@@ -11,6 +11,7 @@ from buoy.protocol.wire import AUTH_SCHEME, GATEWAY_BOT_PATH, GATEWAY_PATH, TOKE
 from buoy.sim import settings
 from buoy.sim.content import Refusal
 from buoy.sim.sends import Accepted, send
+from buoy.sim.uploads import upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,11 +54,12 @@ _NO_ROUTE: Final = Refusal(404, 404, "no such API")
 def locate(path: str) -> Place | None:
     """Find the endpoint of a raw path."""
     path = path.partition("?")[0]
-    if path.endswith("/messages"):
+    if path.endswith(("/messages", "/files")):
         parts = path.split("/")
         if parts[1] == "v2" and len(parts) == 5 and parts[2] in {"users", "groups"}:
-            return Place("send", "POST", _SENDS[parts[2]], unquote(parts[3]))
-        if len(parts) == 4 and parts[1] in {"channels", "dms"}:
+            endpoint = "send" if parts[4] == "messages" else "files"
+            return Place(endpoint, "POST", _SENDS[parts[2]], unquote(parts[3]))
+        if len(parts) == 4 and parts[3] == "messages" and parts[1] in {"channels", "dms"}:
             return Place("send", "POST", _SENDS[parts[1]], unquote(parts[2]))
     found = _PLAIN.get(unquote(path))
     if found is not None:
@@ -99,9 +101,10 @@ class Api:
         bot = self._authorize(authorization, now)
         if isinstance(bot, Refusal):
             return self._wrap(bot, None)
-        if place.endpoint == "send":
+        if place.endpoint in {"send", "files"}:
+            act = send if place.endpoint == "send" else upload
             refused = self._suspended(bot) if world.faults.active else None
-            return self._wrap(refused or send(world, bot, place.scene, place.target, body, now), bot)
+            return self._wrap(refused or act(world, bot, place.scene, place.target, body, now), bot)
         action = {
             "gateway": self._gateway,
             "me": self._me,

@@ -13,7 +13,7 @@ from buoy.sim import settings
 from buoy.sim.world import TYPING
 
 if TYPE_CHECKING:
-    from buoy.sim.world import Bot, World
+    from buoy.sim.world import Bot, Upload, World
 
 TEXT, MARKDOWN, ARK, EMBED, MEDIA = 0, 2, 3, 4, 7  # msg_type (10.1); 6 is the typing notice
 _LINK: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s<>\"'()]+")
@@ -39,9 +39,10 @@ class Content(NamedTuple):
 
     msg_type: int
     text: str
+    file: Upload | None = None
 
 
-def check_v2(world: World, bot: Bot, scene: str, fields: dict[str, Any]) -> Content | Refusal:
+def check_v2(world: World, bot: Bot, scene: str, fields: dict[str, Any], now: float) -> Content | Refusal:
     """Check `msg_type` against the body (10.1); absent and null mean the same (3.2)."""
     kind = fields.get("msg_type")
     kind = TEXT if kind is None else kind
@@ -80,7 +81,16 @@ def check_v2(world: World, bot: Bot, scene: str, fields: dict[str, Any]) -> Cont
         )
     if kind == ARK:
         return no(304004, "no privilege for this ark template")
-    return no(304080, "file_info invalid or expired")
+    return _media(bot, scene, fields["media"], content, now)
+
+
+def _media(bot: Bot, scene: str, media: object, content: str, now: float) -> Content | Refusal:
+    """A file of this bot and this scene that has not expired (15.1)."""
+    info = media.get("file_info") if isinstance(media, dict) else None
+    file = bot.uploads.get(info) if isinstance(info, str) else None
+    if file is None or file.scene != scene or (file.until is not None and file.until <= now):
+        return no(304080, "file_info invalid or expired")
+    return Content(MEDIA, content.strip(), file)
 
 
 def _text(world: World, bot: Bot, content: str, url_code: int) -> Content | Refusal:

@@ -64,7 +64,7 @@ KINDS: Final = TRIGGERS | {
     "audit": Kind("guild sends wait for review; the verdict follows after `seconds`", ("pass", "reject", "never")),
     "clock_skew": Kind("timestamps and Date headers are `seconds` off"),
 }
-ENDPOINTS: Final = ("token", "gateway", "me", "send", "interaction", "dms", "bot_state", "other")
+ENDPOINTS: Final = ("token", "gateway", "me", "send", "files", "interaction", "dms", "bot_state", "other")
 SCENES: Final = ("c2c", "group", "channel", "dm")
 
 

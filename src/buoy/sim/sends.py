@@ -38,10 +38,10 @@ def send(world: World, bot: Bot, scene: str, target: str, body: bytes, now: floa
         fields = None
     if not isinstance(fields, dict):
         return no(12002, "request body is not a JSON object")
-    relation = _target(world, bot, scene, target)
+    relation = find_target(world, bot, scene, target)
     if isinstance(relation, Refusal):
         return relation
-    content = check_v2(world, bot, scene, fields) if scene in {"c2c", "group"} else check_guild(world, bot, fields)
+    content = check_v2(world, bot, scene, fields, now) if scene in {"c2c", "group"} else check_guild(world, bot, fields)
     if isinstance(content, Refusal):
         return content
     if scene == "channel" and not any(True for _ in world.live(bot)):
@@ -68,7 +68,7 @@ def _rate(world: World, bot: Bot, scene: str, target: str, now: float) -> Refusa
     return None
 
 
-def _target(world: World, bot: Bot, scene: str, target: str) -> Relation | Refusal:
+def find_target(world: World, bot: Bot, scene: str, target: str) -> Relation | Refusal:
     """Openid, friendship, membership (1, 20)."""
     absent = no(11255, "target does not exist", err_code=40011028)
     relation = bot.relations.get((scene, target))
@@ -237,6 +237,8 @@ def _deliver(
         msg_type=content.msg_type,
         quote=quote.get("message_id") if isinstance(quote, dict) else None,
     )
+    if content.file is not None:
+        message.file_name, message.file_text = content.file.name, content.file.text
     message.ref_idx = f"REFIDX_{message.id[-16:].rstrip('!')}=="
     if scene in {"channel", "dm"}:
         fault = world.faults.take("audit", bot.app_id, "send", scene)

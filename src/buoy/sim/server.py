@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import WSMsgType, web
 
@@ -31,6 +31,12 @@ def reset(transport: asyncio.BaseTransport | None) -> None:
     if sock is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     cast("asyncio.Transport", transport).abort()
+
+
+def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+    """Take requests of any size: what is too large is for the simulated platform to say."""
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=0)
 
 
 class _Hole(asyncio.Protocol):
@@ -81,7 +87,7 @@ class Server:
 
     async def start(self) -> None:
         """Take the port and listen."""
-        self._http = web.Server(self._handle, access_log=None)
+        self._http = web.Server(self._handle, request_factory=_request, access_log=None)
         self._open.set()
         self._idle.set()
         self._reserve()
@@ -198,6 +204,8 @@ class Server:
             return await self._websocket(request)
         place = locate(path)
         body = await request.read()
+        if len(body) > self._world.settings.body_limit:
+            return self._response(self.api.unavailable(413))
         authorization = request.headers.get("Authorization")
         if self._world.faults.active:
             answer = await self._faulty(request, place, authorization, body)

@@ -40,6 +40,10 @@ DM_PROACTIVE_PER_DAY: Final = 200
 # 11.4: a wake-up message per period since the user's last message, in calendar days: day 0, 1-3, 3-7, 7-30.
 WAKE_UP_DAYS: Final = (1, 3, 7, 30)
 
+# 15.1: uploads. Above the soft limit of its kind a file is shown as a plain file.
+FILE_SOFT_LIMITS: Final = {1: 20 << 20, 2: 30 << 20, 3: 20 << 20, 4: 200 << 20}
+FILES_PER_S: Final = 50.0
+
 KEYBOARD_ROWS: Final = 5  # 12.3
 KEYBOARD_COLUMNS: Final = 5
 TOKEN_OVERLAP_S: Final = 60.0  # 2.1: in its last minute a token gets a successor, and both work
@@ -78,6 +82,14 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Links in plain text must point to hosts listed for the bot (12.1)."""
     bare_urls: bool = False
     """True: `readme.md` counts as a link too (12.1, reported)."""
+    body_limit: int = 30_000_000
+    """Bytes; a longer request is answered with HTML 413 by the front-end (15.1, 20)."""
+    file_limit: int = 200 << 20
+    """Bytes: the hard limit of one file (15.1)."""
+    file_info_life_s: float = 300.0
+    """How long an upload may be shown; 0: for ever (15.1)."""
+    upload_day_limit: int = 2 << 30
+    """Bytes a bot may upload a day (15.1)."""
     ref_idx: bool = True
     """False: answers carry no `ext_info`, like old hosts."""
     int_timestamps: bool = False

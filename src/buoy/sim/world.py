@@ -39,6 +39,23 @@ class Anchor(msgspec.Struct):
     seqs: set[int] = msgspec.field(default_factory=set)
 
 
+class Upload(msgspec.Struct):
+    """One file that was handed in (15.1); its ``file_info`` is the key in :attr:`Bot.uploads`."""
+
+    kind: int
+    """file_type: 1 image, 2 video, 3 voice, 4 file."""
+    name: str
+    data: bytes
+    scene: str = ""
+    until: float | None = None
+    """None: for ever."""
+
+    @property
+    def text(self) -> str:
+        """What a reader sees who opens a file; pictures and sounds have no text."""
+        return self.data.decode(errors="replace") if self.kind == 4 else ""
+
+
 class Delivered(msgspec.Struct):
     """One message that the platform accepted and showed."""
 
@@ -54,6 +71,14 @@ class Delivered(msgspec.Struct):
     msg_type: int = 0
     quote: str | None = None
     ref_idx: str = ""
+    file_name: str = ""
+    file_text: str = ""
+    """What stands in the file that the message shows."""
+
+    @property
+    def shown(self) -> str:
+        """All the text that reaches the reader: of the message, or of the file in it."""
+        return self.file_text or self.text
 
 
 class Relation(msgspec.Struct):
@@ -92,6 +117,8 @@ class Bot:
         self.token: str | None = None
         self.relations: dict[tuple[str, str], Relation] = {}
         self.anchors: dict[str, Anchor] = {}
+        self.uploads: dict[str, Upload] = {}
+        """Files handed in, by ``file_info``."""
         self.interactions: dict[str, float] = {}
         """Interactions not acknowledged yet, and when they were sent."""
         self.anchorless: dict[tuple[str, str, str], int] = {}

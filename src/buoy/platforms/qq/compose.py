@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from buoy.chat import Reply
+from buoy.platforms.qq.words import MANNER, Manner
 from buoy.protocol import codes
 from buoy.protocol import text as rules
-from buoy.protocol.limits import BUDGETS, TEXT_LIMIT
+from buoy.protocol.limits import BUDGETS, TEXT_LIMIT, UPLOAD_LIMIT
+from buoy.protocol.uploads import SCENES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from buoy.letters import Letter
+
+NEWLINE: Final = "\n"
 
 
 class Body(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -21,9 +27,18 @@ class Body(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str
     markdown: bool = False
     reference: str | None = None
+    dated: bool = False
+    """The text says itself when it was written."""
+    file: str = ""
+    """Its name, where the text goes out as a file."""
+    is_note: bool = False
+    """It only announces the file that follows."""
+    unfiled: bool = False
+    """A file was refused: the text is not to become one again."""
 
 
 _DECODER = msgspec.json.Decoder(Body)
+_changed = msgspec.structs.replace
 
 
 def encode(body: Body) -> bytes:
@@ -36,12 +51,14 @@ def decode(stored: bytes) -> Body:
     return _DECODER.decode(stored)
 
 
-def compose(scene: str, replies: Sequence[Reply], *, used: int = 0, reference: str | None = None) -> list[bytes]:
+def compose(
+    scene: str, replies: Sequence[Reply], *, used: int = 0, reference: str | None = None, manner: Manner = MANNER
+) -> list[bytes]:
     """Turn one turn's replies into letters that fit the size limit and, where possible, the reply budget.
 
     Long texts are split, and when there are more pieces than replies left, neighbours of one kind are merged;
-    where that is not enough, markdown is given up. Nothing is dropped: what exceeds the budget even then
-    becomes a letter that is held.
+    where that is not enough, markdown is given up, and in the end all of it goes out as one file. Nothing is
+    dropped: what exceeds the budget even then becomes a letter that is held.
     """
     if len(replies) == 1 and len(replies[0].text) * 2 <= TEXT_LIMIT:
         only = replies[0]
@@ -51,7 +68,23 @@ def compose(scene: str, replies: Sequence[Reply], *, used: int = 0, reference: s
     if len(bodies) > room and len({reply.markdown for reply in replies}) > 1:
         plain = [Reply(_plain(reply.text, markdown=reply.markdown), quote=reply.quote) for reply in replies]
         bodies = min(bodies, _pack(plain, room, reference), key=len)
+    if len(bodies) > room and scene in SCENES:
+        quoted = reference if any(reply.quote for reply in replies) else None
+        whole = Body(
+            rules.JOINER.join(reply.text for reply in replies), any(reply.markdown for reply in replies), quoted
+        )
+        bodies = _filed(whole, room, manner.in_file) or bodies
     return [encode(body) for body in bodies]
+
+
+def _filed(whole: Body, room: int, note: str) -> list[Body]:
+    """Make a file of a text, behind a note that announces it where there is room; nothing where it is too large."""
+    if len(whole.text.encode(errors="replace")) > UPLOAD_LIMIT:
+        return []
+    file = _changed(whole, file=f"reply.{'md' if whole.markdown else 'txt'}", markdown=False)
+    if room < 2:
+        return [file]
+    return [Body(note, reference=whole.reference, dated=whole.dated, is_note=True), _changed(file, reference=None)]
 
 
 def _pack(replies: Sequence[Reply], room: int, reference: str | None) -> list[Body]:
@@ -72,29 +105,64 @@ def _pack(replies: Sequence[Reply], room: int, reference: str | None) -> list[Bo
     return bodies
 
 
-def merge(bodies: Sequence[bytes]) -> list[bytes]:
-    """Join held letters into as few as their size allows, in order; markdown survives where all have it."""
-    parts = [decode(body) for body in bodies]
-    keeps = all(part.markdown for part in parts)
-    texts = [part.text if keeps else _plain(part.text, markdown=part.markdown) for part in parts]
-    return [encode(Body(piece, keeps)) for piece in rules.pack(texts, TEXT_LIMIT, 1)]
+def merge(scene: str, held: Sequence[Letter], now: float, manner: Manner = MANNER) -> list[bytes]:
+    """Join held letters into as few as their size allows, in order; markdown survives where all have it.
+
+    What is late says when it was written, in a line of its own before it; what was written soon after it shares
+    that line, and what is hardly late has none. What needs more than half of the replies that the contact brings
+    goes out as a file: the other half is for the contact's own turn.
+    """
+    parts = [(decode(letter.body), letter) for letter in held]
+    if any(part.file for part, _ in parts):
+        parts = [(part, letter) for part, letter in parts if not part.is_note]
+    keeps = all(part.markdown or part.file.endswith(".md") for part, _ in parts)
+    texts: list[str] = []
+    lines: list[str] = []
+    told_at: float | None = None  # when the parts before say that they were written
+    for part, letter in parts:
+        at = letter.created_at
+        text = part.text if keeps else _plain(part.text, markdown=part.markdown or part.file.endswith(".md"))
+        if part.dated:
+            told_at = at
+        elif now - at >= manner.late_after_s if told_at is None else at - told_at > manner.late_after_s:
+            lines.append(manner.late(at, now, is_reply=letter.event is not None))
+            text = f"{lines[-1]}{rules.JOINER if keeps else NEWLINE}{text}"
+            told_at = at
+        texts.append(text)
+    shape = Body("", keeps, dated=told_at is not None, unfiled=any(part.unfiled for part, _ in parts))
+    bodies = [_changed(shape, text=piece) for piece in rules.pack(texts, TEXT_LIMIT, 1)]
+    room = max(1, BUDGETS.get(scene, 1) // 2)
+    if len(bodies) > room and scene in SCENES and not shape.unfiled:
+        note = NEWLINE.join([*lines[:1], manner.in_file])
+        bodies = _filed(_changed(shape, text=rules.JOINER.join(texts)), room, note) or bodies
+    return [encode(body) for body in bodies]
 
 
 def reword(stored: bytes, *, code: int) -> list[bytes]:
     """Another wording of content that QQ refused, where the code names what to change (protocol.md 4.2).
 
-    Empty when it names nothing, or nothing is left to change: the same words would be refused again.
+    A file that QQ will not take is told as messages. Empty when the code names nothing, or nothing is left to
+    change: the same words would be refused again.
     """
     body = decode(stored)
+    markdown, text, limit = body.markdown, body.text, TEXT_LIMIT
+    if body.file:
+        whole = _changed(body, file="", markdown=body.file.endswith(".md"), unfiled=True)
+        pieces = rules.pack([text], TEXT_LIMIT, 1)
+        return [
+            encode(_changed(whole, text=piece, reference=None if n else body.reference))
+            for n, piece in enumerate(pieces)
+        ]
     if (fix := codes.fix(code)) is codes.Fix.NONE:
         return []
-    markdown, text, limit = body.markdown, body.text, TEXT_LIMIT
     if fix is codes.Fix.SHORTER:
         limit = max(2, rules.units(text) // 2)
     else:  # whichever of the two it was: there is only one more try, and it must not fail for the other
         markdown, text = False, rules.neutralise_urls(_plain(text, markdown=markdown))
-    pieces = rules.split(text, limit)
-    new = [Body(piece, markdown, None if n else body.reference) for n, piece in enumerate(pieces)]
+    new = [
+        _changed(body, text=piece, markdown=markdown, reference=None if n else body.reference)
+        for n, piece in enumerate(rules.split(text, limit))
+    ]
     return [] if new == [body] else [encode(one) for one in new]
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from buoy.letters import Cause, Failed, Letter, Outcome
+from buoy.letters import Cause, Failed, Letter, Outcome, Sent
 from buoy.platforms.qq import compose, translate
-from buoy.protocol import rest, wire
-from buoy.protocol.limits import SEND_TIMEOUT_S
-from buoy.transport.http import Http, LostError, NotSentError
+from buoy.protocol import codes, rest, uploads, wire
+from buoy.protocol.limits import SEND_TIMEOUT_S, UPLOAD_TIMEOUT_S
+from buoy.transport.http import Answer, Http, LostError, NotSentError
 from buoy.transport.token import TokenError, TokenSource
 
 if TYPE_CHECKING:
     from buoy.platforms.qq.locate import Hosts
+
+T = TypeVar("T")
 
 
 class Delivery:
@@ -32,22 +35,75 @@ class Delivery:
 
         A token refused by QQ is renewed once and the same request sent again: a 401 proves that the first one
         was not accepted. A message without an anchor gets a connection of its own, because a kept-alive one
-        that the other side has just closed would leave its fate unknown.
+        that the other side has just closed would leave its fate unknown. A file is uploaded just before the
+        message that shows it, on each attempt; as long as that has not succeeded nothing was accepted.
 
         Raises:
             Nothing of the platform's. Cancellation propagates; the letter stays claimed, hence frozen.
         """
         try:
+            body = compose.decode(letter.body)
+            if body.file:
+                return await self._deliver_file(letter, body)
             request = build(letter)
         except (KeyError, ValueError, msgspec.DecodeError) as error:
             return Failed(Cause.BUG, f"the letter cannot be made a request: {error}")
-        outcome = await self._post(request, repeat=letter.attempts > 1)
-        if isinstance(outcome, Failed) and outcome.cause is Cause.TOKEN:
-            return await self._post(request, repeat=letter.attempts > 1)
-        return outcome
+        return await self._send(request, repeat=letter.attempts > 1)
 
-    async def _post(self, request: rest.Request, *, repeat: bool) -> Outcome:
-        """Send the request once; a token that QQ refuses is not used again."""
+    async def _deliver_file(self, letter: Letter, body: compose.Body) -> Outcome:
+        """Upload and send; anew, once, where QQ says that it does not know the file any more."""
+        scene, ident = translate.place(letter.lane)
+        upload = uploads.build_upload(scene, ident, body.text, body.file)
+        for is_last in (False, True):
+            told = await self._upload(upload)
+            if isinstance(told, Failed):
+                return uploads.give_up(told, letter.attempts)
+            outcome = await self._send(
+                uploads.build_message(
+                    scene, ident, told.file_info, anchor=letter.anchor, seq=letter.seq, reference=body.reference
+                ),
+                repeat=letter.attempts > 1,
+            )
+            if isinstance(outcome, Sent):
+                return outcome
+            failed = uploads.of_message(outcome)
+            if is_last or failed.code != codes.FILE_EXPIRED or not failed.early:
+                break
+        return uploads.give_up(failed, letter.attempts)
+
+    async def _upload(self, request: rest.Request) -> uploads.Uploaded | Failed:
+        """Hand a file in. No answer means that the way is not free; nothing was accepted in any case."""
+        told = await self._ask(
+            request,
+            lambda answer: uploads.parse_upload(answer.status, answer.headers, answer.body),
+            timeout_s=max(self._timeout_s, UPLOAD_TIMEOUT_S),
+            fresh=True,
+        )
+        if isinstance(told, Failed) and told.unsure:
+            return Failed(Cause.UNREACHABLE, f"the upload failed: {told.reason}", early=True)
+        return told
+
+    async def _send(self, request: rest.Request, *, repeat: bool) -> Outcome:
+        """Send a message."""
+
+        def read(answer: Answer) -> Outcome:
+            return rest.parse_answer(answer.status, answer.headers, answer.body, passive=request.passive, repeat=repeat)
+
+        return await self._ask(request, read, timeout_s=self._timeout_s, fresh=not request.passive)
+
+    async def _ask(
+        self, request: rest.Request, read: Callable[[Answer], T | Failed], *, timeout_s: float, fresh: bool
+    ) -> T | Failed:
+        """Send a request and read its answer; with a renewed token once more where QQ refuses the first."""
+        told = await self._ask_once(request, read, timeout_s, fresh=fresh)
+        if isinstance(told, Failed) and told.cause is Cause.TOKEN:
+            return await self._ask_once(request, read, timeout_s, fresh=fresh)
+        return told
+
+    async def _ask_once(
+        self, request: rest.Request, read: Callable[[Answer], T | Failed], timeout_s: float, *, fresh: bool
+    ) -> T | Failed:
+        """Send a request once; a token that QQ refuses is not used again."""
         try:
             token = await self._token.get(timeout_s=self._timeout_s)
         except TokenError as error:
@@ -58,17 +114,17 @@ class Delivery:
                 self._hosts.current + request.path,
                 headers=self._authorised(token),
                 body=request.body,
-                timeout_s=self._timeout_s,
-                fresh=not request.passive,
+                timeout_s=timeout_s,
+                fresh=fresh,
             )
         except NotSentError as error:
             return Failed(Cause.UNREACHABLE, error.reason)
         except LostError as error:
             return Failed(Cause.LOST, error.reason)
-        outcome = rest.parse_answer(answer.status, answer.headers, answer.body, passive=request.passive, repeat=repeat)
-        if isinstance(outcome, Failed) and outcome.cause is Cause.TOKEN:
+        told = read(answer)
+        if isinstance(told, Failed) and told.cause is Cause.TOKEN:
             self._token.refused(token)
-        return outcome
+        return told
 
     def _authorised(self, token: str) -> dict[str, str]:
         """Headers for this token, built once per token."""

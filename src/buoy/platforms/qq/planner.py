@@ -39,6 +39,8 @@ class Allowed:
 
     proactive: bool
     """Messages without an anchor are allowed here, as far as is known."""
+    why: str = ""
+    """Who said that they are not, where somebody did."""
     repeat_unsure: bool = False
     """The operator prefers a second copy of a proactive message to a lost one."""
     session: bool = True
@@ -89,4 +91,7 @@ def _choose(letter: Letter, anchors: Sequence[Anchor], latest: float, scene: str
     if anchors or letter.event is not None:
         minutes = WINDOWS_S.get(scene, 0) // 60
         return Hold(f"the reply window of {minutes} min has passed; held until the next message")
-    return Hold("nobody has written here lately and proactive messages are not allowed; held until the next message")
+    why = f" ({allowed.why})" if allowed.why else ""
+    return Hold(
+        f"nobody has written here lately and proactive messages are not allowed{why}; held until the next message"
+    )

@@ -12,12 +12,13 @@ from typing import Any
 
 from buoy.chat import Message, Reply, Target
 from buoy.errors import ConfigError
-from buoy.letters import Anchor, Cause, Event, Failed, Intake, Letter, Outcome, Plan, Sent
-from buoy.platforms.qq import compose, translate
+from buoy.letters import Anchor, Cause, Event, Failed, Intake, Letter, Outcome, Permission, Plan
+from buoy.platforms.qq import compose, permission, translate
 from buoy.platforms.qq.connection import Connection, OpenSocket
 from buoy.platforms.qq.delivery import Delivery
 from buoy.platforms.qq.locate import Hosts, Locator
 from buoy.platforms.qq.planner import Allowed, plan
+from buoy.platforms.qq.words import MANNER, Manner
 from buoy.protocol.limits import TEXT_LIMIT, WINDOWS_S
 from buoy.protocol.text import units
 from buoy.transport.http import Http
@@ -25,7 +26,6 @@ from buoy.transport.token import TokenSource
 from buoy.transport.websocket import Socket
 
 SCENES = frozenset(WINDOWS_S)
-REFUSAL_LIFE_S = 24 * 60 * 60.0  # ours: how long a refusal of proactive messages is believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,14 @@ class Account:
     intents: int
     shard: tuple[int, int] = (0, 1)
     proactive: frozenset[str] = frozenset({"c2c"})
-    """Scenes in which messages without an anchor are tried."""
+    """Scenes in which messages without an anchor are tried where nothing else was learned; none: never anywhere."""
     repeat_unsure: bool = False
     expect_event_s: float = math.inf
     """No event for so long, while heartbeats are acknowledged, means that the session is deaf; inf: never."""
     names_bot: bool = False
     """There are several bots: conversations are written with ``@<bot>``."""
+    manner: Manner = MANNER
+    """How Buoy speaks for itself."""
 
 
 class QQ:
@@ -73,7 +75,6 @@ class QQ:
         self._locator = Locator(self._http, self._token, self._hosts, monotonic=monotonic, wall=wall)
         self._delivery = Delivery(self._http, self._token, self._hosts)
         self._open_socket = open_socket or partial(_open, environ)
-        self._refused: dict[str, float] = {}
         self.connection: Connection | None = None
 
     # --- inbound ------------------------------------------------------------------------------------------------
@@ -103,7 +104,13 @@ class QQ:
     def compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
         """Letters for a turn, within sizes and, where possible, the reply budget."""
         quoted = translate.reference(event) if any(reply.quote for reply in replies) else None
-        return compose.compose(translate.place(event.lane).scene, replies, used=event.uses, reference=quoted)
+        return compose.compose(
+            translate.place(event.lane).scene,
+            replies,
+            used=event.uses,
+            reference=quoted,
+            manner=self._account.manner,
+        )
 
     def body(self, reply: Reply) -> bytes:
         """One letter that answers nothing."""
@@ -114,12 +121,13 @@ class QQ:
         return pieces[0]
 
     def text_of(self, body: bytes) -> str:
-        """The text of a letter body."""
-        return compose.decode(body).text
+        """The text of a letter body; what only announces a file has none."""
+        told = compose.decode(body)
+        return "" if told.is_note else told.text
 
-    def merge(self, bodies: Sequence[bytes]) -> list[bytes]:
-        """Held letters in as few as fit."""
-        return compose.merge(bodies)
+    def merge(self, held: Sequence[Letter], now: float) -> list[bytes]:
+        """Held letters in as few as fit, with the time where they are late."""
+        return compose.merge(translate.place(held[0].lane).scene, held, now, self._account.manner)
 
     def reword(self, letter: Letter, failed: Failed) -> list[bytes]:
         """Another wording of refused content."""
@@ -132,12 +140,13 @@ class QQ:
                 f"QQ has no scene {target.scene!r}; targets are qq:c2c:, qq:group:, qq:channel: or qq:dm:"
             )
 
-    def plan(self, letter: Letter, anchors: Sequence[Anchor], now: float) -> Plan:
+    def plan(self, letter: Letter, anchors: Sequence[Anchor], now: float, known: Permission | None = None) -> Plan:
         """See :mod:`buoy.platforms.qq.planner`."""
         scene = translate.place(letter.lane).scene
-        believed = self._refused.get(letter.lane)
+        is_allowed, why = permission.allows(known, now, scene, self._account.proactive)
         allowed = Allowed(
-            proactive=scene in self._account.proactive and (believed is None or now - believed > REFUSAL_LIFE_S),
+            proactive=is_allowed,
+            why=why,
             repeat_unsure=self._account.repeat_unsure,
             session=self.connection is None or self.connection.state.connected,
         )
@@ -154,14 +163,9 @@ class QQ:
             self._locator.doubt()
         return outcome
 
-    def learn(self, letter: Letter, outcome: Outcome) -> None:
-        """Remember who refuses proactive messages, and forget it when one goes through."""
-        if letter.anchor is not None:
-            return
-        if isinstance(outcome, Failed) and outcome.cause is Cause.PROACTIVE:
-            self._refused[letter.lane] = self._wall()
-        elif isinstance(outcome, Sent):
-            self._refused.pop(letter.lane, None)
+    def learn(self, letter: Letter, outcome: Outcome) -> Permission | None:
+        """Whether a message without an anchor was accepted or refused, where the letter was one."""
+        return permission.of_outcome(letter, outcome, self._wall())
 
     # --- state --------------------------------------------------------------------------------------------------
 

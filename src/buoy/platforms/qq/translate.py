@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from buoy.chat import Message
 from buoy.letters import Arrival, Event
+from buoy.platforms.qq import permission
 from buoy.protocol import events, wire
 
 LANE: Final = "qq"
@@ -60,7 +61,7 @@ def arrival(
     return Arrival(
         bot, shard, session, seq, known.type, key, raw, lane, turn=known.wants_turn and lane is not None,
         anchor=known.anchor, event_at=now if told is None else min(now, told + skew_s), received_at=now,
-        bypass=known.is_stop, reason=known.why_no_turn,
+        bypass=known.is_stop, reason=known.why_no_turn, permission=permission.of_event(known, now, skew_s),
     )  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def stripped(row: Arrival, why: str) -> Arrival:
     name = f"{row.session}/{row.seq}" if row.seq is not None else f"{row.received_at:.6f}/{_digest(row.frame)}"
     return replace(
         row, type=RAW, key=f"raw/{name}", lane=None, turn=False, anchor=None, event_at=row.received_at, bypass=False,
-        reason=f"not understood: {why}"[:300],
+        permission=None, reason=f"not understood: {why}"[:300],
     )  # fmt: skip
 
 
