@@ -34,7 +34,9 @@ def test_ready_opens_a_session_and_a_later_one_replaces_it(db: sqlite3.Connectio
     inbox.put(db, arrival("a", seq=9), None)
     known = sessions.cursor(db, BOT, 0)
     assert known is not None
-    assert (known.session, known.stored, known.updated_at, known.ready_at) == ("S1", 9, 100.0, 10.0)  # event_at: its receipt may be later
+    assert (known.session, known.stored, known.updated_at, known.ready_at) == ("S1", 9, 100.0, 10.0), (
+        "event_at, not its receipt"
+    )
     sessions.open_session(db, BOT, 0, "S2", 1, 20.0)
     assert stored(db) == 1
     other = sessions.cursor(db, BOT, 1)

@@ -70,7 +70,7 @@ def read_delivered(world: World) -> dict[tuple[str, str], Counter[str]]:
     """What was shown where, and how often."""
     found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for message in world.platform.delivered:
-        found[message.bot, message.target].update(MARK.findall(message.text))
+        found[message.bot, message.target].update(MARK.findall(message.shown))
     return found
 
 
@@ -210,7 +210,7 @@ def order_is_kept(world: World, letters: list[Row]) -> None:
     }  # fmt: skip
     last: dict[tuple[str, str], tuple[int, str]] = {}
     for message in world.platform.delivered:
-        for mark in MARK.findall(message.text):
+        for mark in MARK.findall(message.shown):
             row = row_of.get(mark)
             if row is None:
                 continue
@@ -223,7 +223,7 @@ def order_is_kept(world: World, letters: list[Row]) -> None:
 
 def leaves_at_once(world: World, letters: list[Row]) -> None:
     """Sending needs no WebSocket: while REST, disk and process are well, a reply is read within seconds."""
-    read_at = {mark: m.at for m in world.platform.delivered for mark in MARK.findall(m.text)}
+    read_at = {mark: m.at for m in world.platform.delivered for mark in MARK.findall(m.shown)}
     base = world.platform_wall() - world.heap.now
     bad = [
         (start, end + AFTERMATH_S)

@@ -17,6 +17,7 @@ from typing import Any
 from buoy.chat import Agent, Message
 
 LONG = 2600  # characters: two of them do not fit into one QQ message
+HUGE = 14_000  # characters: two of them do not fit into the replies to one message
 MARK = re.compile(r"«(\d+\.\d+[az]?|s\d+)»")
 DEAD_RUNS = 5
 
@@ -48,7 +49,7 @@ class Talk:
     @property
     def marks(self) -> list[str]:
         """What must be read in its conversation, each of it once."""
-        if self.kind == "long":
+        if self.kind in {"long", "huge"}:
             return [f"{self.number}.{n}{end}" for n in range(self.parts) for end in "az"]
         return [f"{self.number}.{n}" for n in range(self.parts)] if self.kind in {"echo", "slow", "stream"} else []
 
@@ -59,8 +60,8 @@ class Talk:
 
 
 def part(number: int, n: int, kind: str) -> str:
-    if kind == "long":
-        return f"«{number}.{n}a» " + "long " * (LONG // 5) + f"«{number}.{n}z»"
+    if kind in {"long", "huge"}:
+        return f"«{number}.{n}a» " + "long " * ((LONG if kind == "long" else HUGE) // 5) + f"«{number}.{n}z»"
     return f"«{number}.{n}»"
 
 
@@ -130,7 +131,7 @@ def places(bots: list[str]) -> list[Place]:
 def draw_talk(number: int, place: Place, at: float, draw: random.Random) -> Talk:
     """Draw what the next message asks for."""
     kind = draw.choices(
-        ["echo", "slow", "long", "hang", "poison", "nonsense", "silent"], [700, 140, 60, 8, 2, 20, 60], k=1
+        ["echo", "slow", "long", "huge", "hang", "poison", "nonsense", "silent"], [700, 140, 50, 20, 8, 2, 20, 60], k=1
     )[0]
     parts = draw.choices([1, 2, 3, 6], [70, 15, 10, 5], k=1)[0]
     if kind == "silent":
