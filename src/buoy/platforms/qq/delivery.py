@@ -39,7 +39,7 @@ class Delivery:
         """
         try:
             request = build(letter)
-        except (KeyError, ValueError, msgspec.DecodeError) as error:
+        except (KeyError, ValueError, RecursionError, msgspec.DecodeError) as error:
             return Failed(Cause.BUG, f"the letter cannot be made a request: {error}")
         outcome = await self._post(request, repeat=letter.attempts > 1)
         if isinstance(outcome, Failed) and outcome.cause is Cause.TOKEN:
@@ -82,7 +82,7 @@ def build(letter: Letter) -> rest.Request:
     """Make the request of a letter.
 
     Raises:
-        KeyError, ValueError, msgspec.DecodeError: its conversation, anchor or body is none of ours.
+        KeyError, ValueError, RecursionError, msgspec.DecodeError: its conversation, anchor or body is none of ours.
     """
     scene, ident = translate.place(letter.lane)
     body = compose.decode(letter.body)
