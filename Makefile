@@ -8,7 +8,7 @@ CLIENTS := .venv-nonebot/.ready .venv-botpy/.ready
 PIN := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
   --no-emit-trusted-host
 
-.PHONY: run test check format bench docs lock clean demo
+.PHONY: run test check format bench fuzz docs lock clean demo
 
 run: $(READY)  ## the gateway on QQ, or (without credentials) a demonstration against the simulated QQ
 	@if [ -n "$$QQ_APP_ID$$QQBOT_APP_ID" ] || [ -f buoy.toml ]; then exec $(BIN)/buoy run; else exec $(BIN)/buoy demo; fi
@@ -27,6 +27,9 @@ format: $(READY)
 
 bench: $(READY)  ## figures, not tests; see docs/benchmarks.md
 	$(BIN)/python -m benchmarks.run
+
+fuzz: $(READY)  ## odd inputs from random seeds for FUZZ_SECONDS (600); see tests/fuzz/run.py
+	$(BIN)/python -W error -m tests.fuzz.run
 
 lock: $(READY)  ## dependencies anew, with hashes
 	$(BIN)/pip install --quiet pip-tools

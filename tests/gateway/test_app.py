@@ -314,6 +314,15 @@ def test_what_an_outage_held_up_does_not_stop_a_drained_console_from_ending() ->
     play(test)
 
 
+def test_an_idle_hour_is_one_commit_a_minute() -> None:
+    async def test(world: World) -> None:
+        before = world.store.stats.commits
+        await asyncio.sleep(3600)
+        assert world.store.stats.commits - before in {60, 61}
+
+    play(test)
+
+
 def test_old_rows_are_pruned_slice_by_slice() -> None:
     async def main() -> None:
         line, store = Line(), Store.open_memory(now=wall())
@@ -321,7 +330,7 @@ def test_old_rows_are_pruned_slice_by_slice() -> None:
             await store.write(inbox.put, arrival(f"k{n}", turn=False), None)
         app = App(store, [line], {line.bot: as_agent(echo)}, wall=wall, bodies_days=0.001, keys_days=0.01)
         await app.start()
-        await asyncio.sleep(86400 * 0.01 + 3700)  # one pruning after the end of their time
+        await asyncio.sleep(86400 * 0.01 + 3600)  # the first hour after the end of their time
         assert World(app, line).events() == {}
         await app.stop(deadline_s=5)
 

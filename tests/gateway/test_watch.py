@@ -117,6 +117,13 @@ def test_a_stuck_loop_prints_where_it_stands_and_ends_the_process() -> None:
         assert "in stuck_here" in errors
 
 
+@pytest.mark.parametrize("gone", ["os.close(2)", "os.dup2(os.open('/dev/full', os.O_WRONLY), 2)"])
+def test_it_ends_the_process_also_where_nobody_can_read_why(gone: str) -> None:
+    with child(f"import os; {gone}; stuck_here()", stuck_s=0.6) as process:
+        code, _, _ = end(process)
+        assert code == EXIT_LOOP
+
+
 BUSY = """while not ended.is_set():
         until = time.process_time() + 0.2
         while time.process_time() < until:

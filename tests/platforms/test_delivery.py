@@ -314,8 +314,11 @@ def test_quotes_markdown_and_event_anchors_are_carried() -> None:
     assert sent["message_reference"]["message_id"] == "REFIDX_1"
 
 
+DEEP = {"body": b'{"text":"t","?":' + b"[" * 5000 + b"]" * 5000 + b"}"}
+
+
 @pytest.mark.parametrize(
-    "changes", [{"lane": "qq:moon:U"}, {"lane": "nowhere"}, {"anchor": "U"}, {"body": b"{}"}, {"body": b"x"}]
+    "changes", [{"lane": "qq:moon:U"}, {"lane": "nowhere"}, {"anchor": "U"}, {"body": b"{}"}, {"body": b"x"}, DEEP]
 )
 def test_a_letter_that_is_none_is_our_bug_and_stops_nothing(changes: dict[str, Any]) -> None:
     async def main() -> None:

@@ -258,6 +258,14 @@ def test_a_failure_names_code_trace_and_remedy_and_not_the_platforms_words() -> 
     assert "secret words" not in outcome.reason
 
 
+def test_what_an_answer_says_of_itself_can_be_stored() -> None:
+    """Found by the fuzzer: neither half a surrogate pair nor a number of more than 64 bits goes into a row."""
+    assert answer(502, HTML, {"X-Tps-trace-ID": "a\udcffb"}).trace_id == "a?b"
+    for huge in (1 << 64, -(1 << 64), 10**30):
+        assert answer(400, b'{"code":%d,"err_code":%d}' % (huge, huge)).code == 0
+        assert answer(400, b'{"code":%d,"err_code":11298}' % huge).code == 11298
+
+
 def test_the_trace_header_counts_before_the_body() -> None:
     assert answer(400, error(11255), {"X-Tps-trace-ID": "abc"}).trace_id == "abc"
     assert answer(502, HTML, {"x-tps-trace-id": "abc"}).trace_id == "abc"

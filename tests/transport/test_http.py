@@ -388,25 +388,35 @@ def test_after_a_failure_no_old_connection_is_used_again() -> None:
     with_http(handler, do)
 
 
-def test_cancelling_a_request_closes_its_connection_and_spares_the_others() -> None:
+def test_after_a_cancelled_request_no_old_connection_is_used_again_and_the_others_go_on() -> None:
+    """Behaviour S5: an attempt that ran out of its time is one that failed, whoever measured the time."""
+
     async def handler(peer: Peer) -> None:
         while request := await peer.request():
             if b"/never" in request:
+                left.set()
                 await peer.gone()
                 return
+            if b"/slow" in request:
+                await slow.wait()
             peer.answer(b"good")
 
+    slow, left = asyncio.Event(), asyncio.Event()
+
     async def do(http: Http, server: Server) -> None:
-        await post(http, server.url)
+        waiting = asyncio.create_task(post(http, f"{server.url}slow"))
         hanging = asyncio.create_task(post(http, f"{server.url}never", timeout_s=60))
-        await asyncio.sleep(0)
-        call = asyncio.create_task(post(http, server.url))
-        await call
+        await left.wait()
+        await post(http, server.url)  # leaves a kept connection behind
+        await until(lambda: server.accepted == 3)
         hanging.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await hanging
+        await asyncio.wait([hanging])
+        before = server.accepted
         await post(http, server.url)
-        assert server.accepted == 2
+        assert server.accepted == before + 1, "the kept connection of the old pool was used"
+        assert not waiting.done(), "a request under way survives"
+        slow.set()
+        assert (await waiting).body == b"good"
         await until(lambda: server.open == 1)
 
     with_http(handler, do)

@@ -244,6 +244,22 @@ def test_a_proxy_that_refuses_is_not_sent(refuse: str) -> None:
     run_through(Proxy(refuse=refuse), do)
 
 
+def test_a_reason_in_another_encoding_can_be_stored() -> None:
+    async def refuse(peer: Peer) -> None:
+        await peer.request()
+        peer.writer.write("HTTP/1.1 407 需要认证\r\nContent-Length: 0\r\n\r\n".encode("gbk"))
+
+    async def main() -> None:
+        async with serve(refuse) as server:
+            http = Http(environ={"ALL_PROXY": f"http://127.0.0.1:{server.port}"})
+            with pytest.raises(NotSentError, match="proxy refused: 407") as caught:
+                await get(http, "https://api.test/")
+            assert caught.value.reason.encode()
+            await http.close()
+
+    asyncio.run(main())
+
+
 def test_a_proxy_that_hangs_up_or_is_not_there_is_not_sent() -> None:
     async def hang_up(peer: Peer) -> None:
         await peer.request()

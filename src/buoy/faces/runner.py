@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import logging
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import ExitStack, suppress
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -20,6 +21,21 @@ from buoy.platforms.console import Console
 
 SWITCH_S = 0.0005  # measured: the thread that commits waits less for its turn, 8 % more round trips
 GC_THRESHOLD = (10_000, 20, 20)  # measured: docs/benchmarks.md; memory after a load is the same
+
+
+class Voice(io.TextIOBase):
+    """Standard error, which may go away (a closed pipe, a full disk): a log line is worth no bot."""
+
+    def write(self, text: str) -> int:
+        """Say it, if anybody listens."""
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Let it out."""
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 def log_to_stderr() -> None:
@@ -36,7 +52,7 @@ def log_to_stderr() -> None:
     structlog.configure(
         processors=[*(shared[:2] if is_terminal else shared), last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", Voice())),
         cache_logger_on_first_use=True,
     )
 

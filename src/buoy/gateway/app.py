@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count
 from typing import Any
 
 import structlog
@@ -25,7 +25,7 @@ from buoy.gateway.supervisor import Supervisor
 from buoy.gateway.worker import Turns, Worker
 
 SWEEP_S = 60.0
-PRUNE_EVERY = 60  # sweeps: bodies live for weeks, an hour more or less is nothing
+PRUNE_MINUTES = 60  # what is kept for a month need not be looked for each minute
 FINISH_SHARE = 0.4  # of the shutdown deadline: what runs may finish
 DRAIN_POLL_S = 0.01
 CANCEL_SHARE = 0.15  # what was cancelled may put things back; three times this, and the store has the rest
@@ -85,17 +85,21 @@ class App:
         self.supervisor.keep("housekeeping", self._housekeeping)
 
     async def _housekeeping(self) -> None:
-        """Once a minute, in one commit: note that we are alive, end what was held too long. Prune once an hour."""
-        for sweep in count():
-            alive = self.store.write(meta.set, "alive_at", self.wall())
+        """Note each minute that we are alive and end what was held too long; each hour, prune what is old.
+
+        What is due is one commit: an idle Buoy wakes the disk once a minute.
+        """
+        for minute in itertools.count():
+            noted = self.store.write(meta.set, "alive_at", self.wall())
+            pruned = self._prune() if minute % PRUNE_MINUTES == 0 else None
             await self.sender.sweep()
-            await alive
-            while (
-                sweep % PRUNE_EVERY == 0
-                and (await self.store.write(retention.prune, self.wall(), *self._retention)).more
-            ):
-                pass  # a slice a transaction: others commit in between
+            await noted
+            while pruned is not None and (await pruned).more:  # a slice a transaction: others commit in between
+                pruned = self._prune()
             await asyncio.sleep(SWEEP_S)
+
+    def _prune(self) -> asyncio.Future[retention.Pruned]:
+        return self.store.write(retention.prune, self.wall(), *self._retention)
 
     def resolve(self, target: Target) -> Target:
         """Name the bot of a target that leaves it open.

@@ -180,9 +180,11 @@ class Courier:
             log.exception("platform failed", letter=letter.id)
             pace.abandoned()
             outcome = Failed(Cause.LOST, f"{type(error).__name__}: {error}"[:500])
-        except BaseException:
-            pace.abandoned()  # stopping: the letter stays claimed, and a restart repeats it
-            raise
+        except asyncio.CancelledError:
+            pace.abandoned()
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise  # stopping: the letter stays claimed, and a restart repeats it
+            outcome = Failed(Cause.LOST, "the delivery was cancelled from inside")
         if isinstance(outcome, Sent):
             self._end(lane, letter, LetterState.SENT, outcome.note, remote_id=outcome.remote_id, told=told)
         else:

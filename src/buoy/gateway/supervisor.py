@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -42,10 +43,21 @@ class Supervisor:
 
     def keep(self, name: str, service: Callable[[], Awaitable[None]]) -> None:
         """Run a service under this name until :meth:`stop`."""
+        if self.is_stopping:
+            return
         child = self.children.setdefault(name, Child(name))
         task = asyncio.get_running_loop().create_task(self._keep(child, service), name=name)
         self._services.add(task)
-        task.add_done_callback(self._services.discard)
+        task.add_done_callback(partial(self._kept, child, service))
+
+    def _kept(self, child: Child, service: Callable[[], Awaitable[None]], task: asyncio.Task[None]) -> None:
+        """Who watches the watcher (behaviour S3): begin anew where keeping itself ended, a broken log for one."""
+        self._services.discard(task)
+        if self.is_stopping or task.cancelled() or (error := task.exception()) is None:
+            return
+        child.restarts += 1
+        child.last_end = f"not kept: {type(error).__name__}: {error}"
+        asyncio.get_running_loop().call_later(BACKOFF_S[-1], self.keep, child.name, service)
 
     async def _keep(self, child: Child, service: Callable[[], Awaitable[None]]) -> None:
         loop = asyncio.get_running_loop()

@@ -125,9 +125,11 @@ class Watch:
         """End the process now; say why first."""
         if self._is_over.is_set():
             return
-        print(f"buoy: {why}", file=sys.stderr, flush=True)  # noqa: T201  no logger: it may be what is stuck
-        if is_stuck:
-            faulthandler.dump_traceback(all_threads=True)
-        if self._last_words is not None:
-            self._last_words(why)
-        os._exit(code)
+        try:
+            print(f"buoy: {why}", file=sys.stderr, flush=True)  # noqa: T201  no logger: it may be what is stuck
+            if is_stuck:
+                faulthandler.dump_traceback(all_threads=True)
+            if self._last_words is not None:
+                self._last_words(why)
+        finally:
+            os._exit(code)  # also where nobody reads what is said

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 HTTP_REQUEST_TIMEOUT: Final = 408
 HTTP_TOO_LARGE: Final = 413
 HTTP_TOO_MANY: Final = 429
+LARGEST: Final = 1 << 53  # ours: beyond it JSON numbers are not exact; the store takes 64 bits
 
 
 class Action(StrEnum):
@@ -312,9 +313,10 @@ def classify(status: int, codes: Iterable[int], *, passive: bool) -> Verdict:
 
     ``codes`` is ``code``, then ``err_code``, as far as the body has them: where the table knows both, the
     first decides, and an exact row wins over a range. ``passive`` says that the request carried an anchor:
-    a refusal that means "an anchor is needed" without one then means that this one is unusable.
+    a refusal that means "an anchor is needed" without one then means that this one is unusable. A number too
+    large to be stored is none.
     """
-    numbers = [code for code in codes if code]
+    numbers = [code for code in codes if code and abs(code) < LARGEST]
     if status == HTTP_TOO_MANY:
         return Verdict(Action.RATE, next(iter(numbers), 0), "too many calls")
     for code in sorted(numbers, key=lambda number: number not in TABLE):  # stable: exact rows first

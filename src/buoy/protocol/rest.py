@@ -246,7 +246,9 @@ def _header(headers: Mapping[str, str], name: str) -> str:
 
 
 def _trace(headers: Mapping[str, str], answer: _Answer | None) -> str:
-    return (_header(headers, TRACE_HEADER) or (answer and answer.trace_id) or "")[:128]
+    """The trace id, fit to be stored: an HTTP client leaves half surrogate pairs where a header is no UTF-8."""
+    told = (_header(headers, TRACE_HEADER) or (answer and answer.trace_id) or "")[:128]
+    return told.encode("utf-8", "replace").decode()
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

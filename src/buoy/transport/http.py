@@ -79,8 +79,9 @@ class _Pool:
 class Http:
     """Requests to QQ over pooled connections.
 
-    After any failure the pool is replaced: the next request starts with new connections and new look-ups,
-    and the old pool is closed when its last request has ended.
+    After any failure, and after a request that was cancelled because nobody wanted to wait any longer, the pool is
+    replaced: the next request starts with new connections and new look-ups, and the old pool is closed when its
+    last request has ended.
     """
 
     def __init__(self, *, environ: Mapping[str, str] = os.environ, limit: int = 100) -> None:
@@ -151,6 +152,9 @@ class Http:
         except (aiohttp.ClientError, OSError) as error:
             failure = LostError(explain(error))
             self._retire(pool)
+        except asyncio.CancelledError:
+            self._retire(pool)  # behaviour S5: an attempt that was given up leaves nothing to the next one
+            raise
         finally:
             pool.users -= 1
             if pool.retired and not pool.users:

@@ -242,7 +242,10 @@ def is_unsent(error: TimeoutError) -> bool:
 
 
 def explain(error: BaseException) -> str:
-    """Say in one line what went wrong, without headers, URLs or passwords; "" for a plain time-out."""
+    """Say in one line what went wrong, without headers, URLs or passwords; "" for a plain time-out.
+
+    The line can be stored: what a peer wrote in another encoding than UTF-8 is a half surrogate pair in aiohttp.
+    """
     match error:
         case aiohttp.ConnectionTimeoutError():
             text = ""
@@ -272,7 +275,7 @@ def explain(error: BaseException) -> str:
             text = "the connection was closed"  # its own text may show the proxy's password
         case _:
             text = type(error).__name__
-    return " ".join(text.split())[:REASON_LIMIT]
+    return " ".join(text.encode("utf-8", "replace").decode().split())[:REASON_LIMIT]
 
 
 def _os_text(error: OSError) -> str:

@@ -46,7 +46,7 @@ class Delivery:
             if body.file:
                 return await self._deliver_file(letter, body)
             request = build(letter)
-        except (KeyError, ValueError, msgspec.DecodeError) as error:
+        except (KeyError, ValueError, RecursionError, msgspec.DecodeError) as error:
             return Failed(Cause.BUG, f"the letter cannot be made a request: {error}")
         return await self._send(request, repeat=letter.attempts > 1)
 
@@ -138,7 +138,7 @@ def build(letter: Letter) -> rest.Request:
     """Make the request of a letter.
 
     Raises:
-        KeyError, ValueError, msgspec.DecodeError: its conversation, anchor or body is none of ours.
+        KeyError, ValueError, RecursionError, msgspec.DecodeError: its conversation, anchor or body is none of ours.
     """
     scene, ident = translate.place(letter.lane)
     body = compose.decode(letter.body)

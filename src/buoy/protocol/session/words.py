@@ -343,7 +343,7 @@ class MarkReady(msgspec.Struct, frozen=True, gc=False):
 
 
 class MarkWhole(msgspec.Struct, frozen=True, gc=False):
-    """Note, when it suits, that all which the platform sent until now is stored: a later gap begins here."""
+    """Note that all which the platform had sent when the acknowledged heartbeat left is stored: a gap begins there."""
 
     session_id: str
     stored: int
