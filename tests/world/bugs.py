@@ -308,7 +308,10 @@ def msg_seq_is_always_1() -> list[Change]:
     return [(Delivery, "deliver", deliver)]
 
 
-@bug("bot-docs: the duplicate refusal means delivered, and was taken for a failure", ONCE, ANSWERED, ENDS)
+@bug(
+    "bot-docs: the duplicate refusal means delivered, and was taken for a failure",
+    "a duplicate refusal means delivered",
+)
 def duplicate_refusal_is_a_failure() -> list[Change]:
     real = rest.parse_answer
 

@@ -157,6 +157,10 @@ def letters_end(world: World, letters: list[Row]) -> None:
             world.break_("every letter ends", f"letter {letter.id} {letter.marks} is {letter.state}: {letter.reason}")
         elif letter.state in {"held", "unsure", "dead", "dropped"} and not letter.reason:
             world.break_("every end has a reason", f"letter {letter.id} is {letter.state} without a reason")
+        elif "40054005" in letter.reason:
+            world.break_(
+                "a duplicate refusal means delivered", f"letter {letter.id} is {letter.state}: {letter.reason}"
+            )
         elif letter.state == "dead":
             world.break_("nothing dies that could live", f"letter {letter.id} {letter.marks}: {letter.reason}")
         elif letter.state == "held":

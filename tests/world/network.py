@@ -117,7 +117,6 @@ class Wire:
         self.socket = socket
         self.latency_s = network.latency()
         self.is_up = True
-        self._is_carrying = False
         self.peer = Peer(network.platform, self._wake)
         network.wires.append(self)
 
@@ -133,34 +132,22 @@ class Wire:
     # --- from the platform ---
 
     def _wake(self) -> None:
-        if not self._is_carrying:
-            self._is_carrying = True
-            self.network.heap.later(self.latency_s, self._arrive)
+        self.network.heap.later(self.latency_s, self._arrive)
 
     def _arrive(self) -> None:
-        self._is_carrying = False
-        out = self.peer.out
-        items = list(out)
-        out.clear()
-        if not items:
+        """One frame or the end reaches the other side; a reset has overtaken what was before it."""
+        if not self.peer.out:
             return
-        last = items[-1]
-        ends = not isinstance(last, bytes)
-        if not isinstance(last, bytes) and self.peer.bot is not None:
-            self.network.last_end[self.peer.bot.app_id] = last.code or None
-        self.network.carry(lambda: self._bring(items))
-        if ends:
-            self.lost()
-
-    def _bring(self, items: list[Any]) -> None:
-        if self.is_dumb:
+        item = self.peer.out.popleft()
+        if isinstance(item, bytes):
+            self.network.carry(lambda: None if self.is_dumb else self.socket.arrive(item))
             return
-        for item in items:
-            if isinstance(item, bytes):
-                self.socket.arrive(item)
-            else:
-                codes = {"close": item.code, "eof": int(Close.ABNORMAL), "reset": None}
-                self.socket.end(Closed(codes[item.how], item.reason))
+        if self.peer.bot is not None:
+            self.network.last_end[self.peer.bot.app_id] = item.code or None
+        codes = {"close": item.code, "eof": int(Close.ABNORMAL), "reset": None}
+        end = Closed(codes[item.how], item.reason)
+        self.network.carry(lambda: None if self.is_dumb else self.socket.end(end))
+        self.lost()
 
     # --- from the process ---
 

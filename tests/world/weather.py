@@ -117,6 +117,8 @@ def _hiccup(world: World, draw: random.Random, _: float) -> Undo:
     world.disk.refuse = 1
     for n in range(4):
         world.heap.later(n * 0.0015, world.talk_in, place)
+    if draw.random() < 0.6:
+        world.heap.later(draw.uniform(0.02, 0.15), world.kill)
     return _nothing
 
 
@@ -147,6 +149,14 @@ def _clock_jump(world: World, draw: random.Random, _: float) -> Undo:
 def _stop(world: World, draw: random.Random, _: float) -> Undo:
     world.restart(draw.choice([0.5, 5.0, 60.0]))
     return _nothing
+
+
+def _stop_in_outage(world: World, draw: random.Random, lasts: float) -> Undo:
+    """The job at 23:50 and the power switch at 23:51: a machine goes down while QQ is out of reach."""
+    world.network.is_refusing = True
+    world.network.cut()
+    world.heap.later(draw.uniform(0.0, lasts), world.restart, draw.choice([0.5, 30.0]))
+    return lambda: setattr(world.network, "is_refusing", False)
 
 
 def _long_stop(world: World, draw: random.Random, _: float) -> Undo:
@@ -242,7 +252,7 @@ KINDS = (
     Kind("a bug below", 2, TRIVIAL, "ws rest", _bug),
     # the machine
     Kind("disk full", 4, MINUTES, "disk", _full_disk),
-    Kind("one commit refused in a burst", 2, TRIVIAL, "disk", _hiccup),
+    Kind("one commit refused in a burst", 3, TRIVIAL, "disk process", _hiccup),
     Kind("disk slow", 4, MINUTES, "disk", _slow_disk),
     Kind("fsync fails", 1, (1.0, 60.0), "disk process", _lost_disk),
     Kind("process stands still", 4, (2.0, 150.0), "process", _freeze),
@@ -250,6 +260,7 @@ KINDS = (
     Kind("clock jumps", 2, MINUTES, "clock", _clock_jump),
     Kind("QQ's clock is off", 2, MINUTES, "clock", _sim("clock_skew", seconds=[-40.0, 40.0, 200.0])),
     Kind("stopped and started", 4, TRIVIAL, "process", _stop),
+    Kind("stopped in an outage", 2, (10.0, 120.0), "ws rest process", _stop_in_outage),
     Kind("stopped for long", 0.7, TRIVIAL, "process", _long_stop),
 )
 """Kills are no kind: a crash a day comes on top of ten faults."""
