@@ -112,8 +112,9 @@ class Proxy:
     def swallows(self) -> None:
         self._do(self._become, "swallows")
 
-    def strands(self) -> None:
-        self._do(self._become, "strands")
+    def strands(self, *kinds: str) -> None:
+        """Of these kinds, or all."""
+        self._do(self._strand, kinds or (WEBSOCKET, REST, ""))
 
     def resets(self) -> None:
         self._do(self._become, "resets")
@@ -183,15 +184,16 @@ class Proxy:
             self._flows.clear()
         else:
             self._flows.set()
-        if mode == "strands":
-            for link in self._links:
-                link.is_stranded = True
         if mode in {"resets", "refuses", "drops"}:
             for link in list(self._links):
                 link.reset()
         if mode == "refuses" and before != "refuses":
             await self._deafen()
             self._listener = self._bind(self.port)
+
+    def _strand(self, kinds: tuple[str, ...]) -> None:
+        for link in self._links:
+            link.is_stranded |= link.kind in kinds
 
     async def _deafen(self) -> None:
         self._accepting.cancel()

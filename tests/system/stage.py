@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -45,9 +45,12 @@ class Stage:
         self.process = Buoy(data or folder / "data", f"http://{self.proxy.address}", **(diary | environ))
         self.process.log_folder = folder
         self.said: list[str] = []
+        self.stack = ExitStack()
+        """What a test has begun and ends later."""
         self.spawned_at = 0.0
 
     def close(self) -> None:
+        self.stack.close()
         self.process.close()
         self.judge.stop()
         self.proxy.close()
