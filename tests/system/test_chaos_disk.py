@@ -17,7 +17,7 @@ from tests.measure import measured
 from tests.system.disks import Disk, Ext4, ext4_disk, needs_root, small_disk
 from tests.system.processes import wait_until
 from tests.system.proxy import UP, WEBSOCKET
-from tests.system.stage import BEAT_S, CAP_S, Stage, stage
+from tests.system.stage import CAP_S, Stage, stage
 
 pytestmark = pytest.mark.system
 
@@ -157,9 +157,8 @@ def stalled(play: Stage, ext4: Ext4, seconds: float) -> None:
         sent = play.proxy.passed[WEBSOCKET, UP]
         wait_until(lambda: time.time() > at + seconds, "it has lasted", seconds + 5)
         beats = (play.proxy.passed[WEBSOCKET, UP] - sent) // BEAT_BYTES
-        measured(
-            21, f"commit stalled for {seconds:g} s: heartbeats missing", seconds // BEAT_S - beats, 1, unit="beats"
-        )
+        missing = seconds // play.beat_s - beats
+        measured(21, f"commit stalled for {seconds:g} s: heartbeats missing", missing, 1, unit="beats")
         assert not any(play.judge.answers(one) for one in messages), "store first"
     thawed_at = time.time()
     measured(21, f"commit stalled for {seconds:g} s: thaw to every answer", play.all_answered() - thawed_at, 5.0)
@@ -168,9 +167,9 @@ def stalled(play: Stage, ext4: Ext4, seconds: float) -> None:
 
 @needs_root
 def test_a_commit_that_stalls_costs_no_heartbeat(tmp_path: Path, ext4: Ext4) -> None:
-    with stage(tmp_path, ext4.at / "data") as play:
+    with stage(tmp_path, ext4.at / "data", beat_s=1.0) as play:
         begin(play)
-        stalled(play, ext4, 2 * BEAT_S + 1)
+        stalled(play, ext4, 3.5)
 
 
 @needs_root

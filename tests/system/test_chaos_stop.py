@@ -98,13 +98,7 @@ FAULTS = {
     "21 the database is held": Broken(lambda play: play.stack.enter_context(play.disk_held()), said),
     "23 frozen": Broken(lambda play: play.process.signal(signal.SIGSTOP), said),
 }
-EVERY_RUN = {
-    "2 half-open",
-    "9 banned",
-    "11 token endpoint hangs",
-    "15 accepted, and no answer",
-    "21 the database is held",
-}
+EVERY_RUN = {"2 half-open", "11 token endpoint hangs", "15 accepted, and no answer"}
 
 
 @pytest.fixture
@@ -177,6 +171,7 @@ def test_sigterm_with_turns_in_every_conversation_gives_all_of_them_back(play: S
 
 
 @needs_root
+@pytest.mark.chaos
 def test_sigterm_on_a_full_disk_ends_the_process_in_time(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk, stage(tmp_path, disk.at / "data") as play:
         begin(play)
