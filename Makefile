@@ -8,13 +8,17 @@ CLIENTS := .venv-nonebot/.ready .venv-botpy/.ready
 PIN := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
   --no-emit-trusted-host
 
-.PHONY: run test check format bench fuzz docs lock clean demo
+.PHONY: run test world chaos fuzz adversity check format bench docs lock clean demo
 
 run: $(READY)  ## the gateway on QQ, or (without credentials) a demonstration against the simulated QQ
 	@if [ -n "$$QQ_APP_ID$$QQBOT_APP_ID" ] || [ -f buoy.toml ]; then exec $(BIN)/buoy run; else exec $(BIN)/buoy demo; fi
 
-test: $(READY) $(CLIENTS)  ## all tests
+test: $(READY) $(CLIENTS)  ## all tests but the long ones
 	$(BIN)/python -W error -m pytest
+	@echo "deselected: what takes long. All of it, in about ten minutes: make chaos"
+
+chaos: $(READY)  ## real processes through every fault, the long ones too; mounting disks needs root
+	$(BIN)/python -W error -m pytest -m "" --durations=0 --durations-min=1 tests/system/test_proxy.py tests/system/test_chaos_*.py
 
 check: $(READY)  ## ruff and mypy, strict
 	$(BIN)/ruff check .

@@ -155,6 +155,16 @@ def test_gateway_lookup_is_limited() -> None:
     asyncio.run(main())
 
 
+def test_the_lookup_names_the_proxy_that_stands_before_the_websocket() -> None:
+    async def main() -> None:
+        async with running(announce="127.0.0.1:9") as (_, client):
+            await client.get_token()
+            for path in ("/gateway", "/gateway/bot"):
+                assert (await client.call("GET", path)).json["url"] == "ws://127.0.0.1:9/websocket"
+
+    asyncio.run(main())
+
+
 def test_small_endpoints() -> None:
     async def main() -> None:
         async with running() as (sim, client):

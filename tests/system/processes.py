@@ -95,10 +95,11 @@ class Buoy:
         self.environ |= environ
         self.process: subprocess.Popen[str] | None = None
         self.starts = 0
+        self.log_folder = directory.parent
 
     @property
     def log(self) -> Path:
-        return self.directory.with_name(self.directory.name + ".log")
+        return self.log_folder / (self.directory.name + ".log")
 
     def start(self, *, wait: bool = True) -> subprocess.Popen[str]:
         with self.log.open("a") as log:

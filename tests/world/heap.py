@@ -94,18 +94,21 @@ class Heap:
 
     def run_until(self, end: float) -> None:
         """Let everything happen that is due until then."""
-        timers, ready = self._timers, self._ready
+        timers, ready, run, pop = self._timers, self._ready, self._run, heapq.heappop
         try:
             while True:
                 while ready:
-                    self._run(ready.popleft())
+                    run(ready.popleft())
                 if not timers or timers[0][0] > end:
                     break
-                when, _, handle = heapq.heappop(timers)
+                when, _, handle = pop(timers)
                 if handle.is_off:
                     continue
                 self.now = when
-                self._run(handle)
+                if handle.loop is None:
+                    handle.run(*handle.args)
+                else:
+                    run(handle)
         finally:
             self.enter(None)
         self.now = max(self.now, end)
@@ -128,7 +131,7 @@ class Heap:
         if loop.stands_until is not None:
             loop.wait(handle)
             return
-        if handle._when - loop.time() > MICRO:  # its clock stood still meanwhile
+        if loop._lag and handle._when - loop.time() > MICRO:  # its clock stood still meanwhile
             self.push(loop.world_time(handle._when), handle)
             return
         self.steps += 1
@@ -136,7 +139,8 @@ class Heap:
             self.on_step()
             if loop.is_dead:
                 return
-        self.enter(loop)
+        if loop is not self._entered:
+            self.enter(loop)
         try:
             if handle.context is None:
                 handle.run(*handle.args)

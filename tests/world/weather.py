@@ -169,7 +169,7 @@ KINDS = (
     Kind("connections reset", 6, TRIVIAL, "ws", _cut),
     Kind("half-open", 5, TRIVIAL, "ws", _half_open),
     Kind("refused", 5, MINUTES, "ws rest", _switch("is_refusing")),
-    Kind("refused for hours", 0.7, LONG, "ws rest", _switch("is_refusing")),
+    Kind("refused for hours", 1.2, LONG, "ws rest", _switch("is_refusing")),
     Kind("partition", 5, MINUTES, "ws rest", _partition),
     Kind("accepted, then cut", 3, MINUTES, "ws", _switch("drops_sockets")),
     Kind("upgrade refused", 3, MINUTES, "ws", _sim("upgrade_status", cuts=True, status=[403, 502, 503])),

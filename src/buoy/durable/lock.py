@@ -26,7 +26,7 @@ class Lock:
 
         Raises:
             BusyError: another process has it; ``busy`` with ``{holder}`` filled in (``pid 123``).
-            StoreError: the file cannot be opened.
+            StoreError: the file cannot be opened or written.
         """
         self.path = path
         try:
@@ -41,9 +41,13 @@ class Lock:
             number = re.match(rb"\d+", pid)
             holder = f"pid {number[0].decode()}" if number else "its pid is not known"
             raise BusyError(busy.format(holder=holder)) from error
-        os.ftruncate(self._fd, 0)
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        os.write(self._fd, b"%d\n" % os.getpid())
+        try:
+            os.ftruncate(self._fd, 0)
+            os.lseek(self._fd, 0, os.SEEK_SET)
+            os.write(self._fd, b"%d\n" % os.getpid())
+        except OSError as error:
+            self.release()
+            raise StoreError(f"cannot write the lock {path}: {error.strerror}; free space on its disk") from error
 
     def touch(self) -> None:
         """Renew the file's times: once a day keeps cleaners of temporary folders away from it."""

@@ -13,10 +13,11 @@ import os
 import secrets
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from buoy.errors import EXIT_REFUSED, BuoyError, BusyError
+from buoy.errors import EXIT_REFUSED, BuoyError, BusyError, StoreError
 
 ADDRESS = "control.json"
 MAX_LINE = 1 << 21
@@ -43,22 +44,31 @@ class Control:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listen on a free loopback port and leave the address in the data directory."""
+        """Listen on a free loopback port and leave the address in the data directory.
+
+        Raises:
+            StoreError: it cannot be left there.
+        """
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=MAX_LINE)
         host, port = self._server.sockets[0].getsockname()[:2]
         text = json.dumps({"host": host, "port": port, "key": self._key, "pid": os.getpid()})
         scratch = self._path.with_suffix(".new")
-        scratch.unlink(missing_ok=True)
-        handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        scratch.replace(self._path)
+        try:
+            scratch.unlink(missing_ok=True)
+            handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            scratch.replace(self._path)
+        except OSError as error:
+            self._server.close()
+            raise StoreError(f"cannot write {self._path} ({error.strerror}); check the disk and its owner") from error
 
     async def stop(self) -> None:
-        """Stop listening and take the address away."""
+        """Stop listening and take the address away; one that a broken disk keeps harms nobody, see :func:`ask`."""
         if self._server is not None:
             self._server.close()
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

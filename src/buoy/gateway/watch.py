@@ -99,7 +99,8 @@ class Watch:
     def _run(self) -> None:
         previous = time.monotonic()
         while not self._is_over.is_set():
-            readable, _, _ = select.select([self._read], [], [], TICK_S)
+            wait_s = TICK_S if self._ends_at is None else min(TICK_S, max(0.0, self._ends_at - previous))
+            readable, _, _ = select.select([self._read], [], [], wait_s)
             now = time.monotonic()
             if now - previous > TICK_S * 4:
                 self._beat = max(self._beat, now - TICK_S)  # all of it slept (SIGSTOP, suspend): not the loop's fault

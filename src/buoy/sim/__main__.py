@@ -21,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="API and WebSocket (default: a free port)")
     parser.add_argument("--control-port", type=int, default=0, help="control API (default: a free port)")
+    parser.add_argument("--announce", metavar="HOST:PORT", help="name a proxy as the WebSocket's address")
     parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second")
     parser.add_argument("--no-limits", action="store_true", help="no rate limits; reply windows and budgets stay")
     parser.add_argument("--any-ids", action="store_true", help="accept any text as an openid")
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             host=options.host,
             port=options.port,
             control_port=options.control_port,
+            announce=options.announce,
             limits=not options.no_limits,
             check_ids=not options.any_ids,
             heartbeat_s=options.heartbeat,

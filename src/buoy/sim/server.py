@@ -69,12 +69,12 @@ class _Hole(asyncio.Protocol):
 class Server:
     """Listens, and carries bytes between sockets and the world."""
 
-    def __init__(self, world: World, clock: Clock, host: str, port: int) -> None:
+    def __init__(self, world: World, clock: Clock, host: str, port: int, announce: str | None = None) -> None:
         self._world = world
         self._clock = clock
         self._host = host
         self.port = port
-        self.api = Api(world, lambda: f"ws://{host}:{self.port}{WS_PATH}")
+        self.api = Api(world, lambda: f"ws://{announce or f'{host}:{self.port}'}{WS_PATH}")
         self.network_mode = "up"
         self.holes: list[_Hole] = []
         self.peers: dict[Peer, asyncio.BaseTransport | None] = {}

@@ -27,6 +27,7 @@ DEFAULT_BOT = ("102000001", "SIMSECRETSIMSECRET01")
 class Sim:
     """The platform on loopback: HTTP and WebSocket on one port, control on another.
 
+    ``announce``: the HOST:PORT that the gateway look-up names, where a proxy stands before the WebSocket.
     Further keyword arguments are the fields of :class:`buoy.sim.settings.Settings`. Use it from the loop that
     called :meth:`start` only.
     """
@@ -41,6 +42,7 @@ class Sim:
         port: int = 0,
         control_port: int | None = 0,
         start_at: float | None = None,
+        announce: str | None = None,
         **settings: Any,
     ) -> None:
         self.clock = Clock(speed, start_at)
@@ -52,7 +54,7 @@ class Sim:
         for app_id, secret in bots:
             self.world.add_bot(app_id, secret)
         self._host = host
-        self._server = Server(self.world, self.clock, host, port)
+        self._server = Server(self.world, self.clock, host, port, announce)
         self._control = Control(self, host, control_port) if control_port is not None else None
         self._load: Load | None = None
         self._loads = 0
