@@ -20,6 +20,7 @@ STOP_S = 5.0  # fault 22
 REPLY_S = 5.0  # fault 11: what the first send after an outage may take; without one it takes a round trip
 AFTERMATH_S = 90.0  # after a fault of the way or the disk, what waited goes out within the caps of the backoffs
 ON_PURPOSE = {"session aged", "futile resumes", "unready identify", "asking for intents"}
+TOO_MANY = "newer letters of this conversation are held back too"  # the one end of a letter that the world allows
 MAY_DROP = {4003, 4004, 4005, 4006, 4007, 4013, 4014, *range(4900, 4914)}
 """Close codes after which a session may be given up though QQ still has it; typed by hand from protocol.md 6.7."""
 
@@ -161,7 +162,7 @@ def letters_end(world: World, letters: list[Row]) -> None:
             world.break_(
                 "a duplicate refusal means delivered", f"letter {letter.id} is {letter.state}: {letter.reason}"
             )
-        elif letter.state == "dead":
+        elif letter.state == "dead" and TOO_MANY not in letter.reason:
             world.break_("nothing dies that could live", f"letter {letter.id} {letter.marks}: {letter.reason}")
         elif letter.state == "held":
             world.break_(
@@ -174,8 +175,9 @@ def said_once(world: World, letters: list[Row], delivered: dict[tuple[str, str],
     states: dict[tuple[str, str], list[str]] = defaultdict(list)
     for letter in letters:
         if letter.state != "merged":
+            state = "given up" if TOO_MANY in letter.reason else letter.state
             for mark in letter.marks:
-                states[letter.bot, mark].append(letter.state)
+                states[letter.bot, mark].append(state)
     stored = {key for (key,) in world.disk.ask("SELECT key FROM inbox WHERE state = 'done'")}
     wanted: dict[tuple[str, str], set[str]] = defaultdict(set)
     for talk in world.talks:
@@ -192,7 +194,7 @@ def said_once(world: World, letters: list[Row], delivered: dict[tuple[str, str],
                 world.break_("answered", f"«{mark}» has no letter")
             elif count > 1:
                 world.break_("answered once", f"«{mark}» was read {count} times; its letters are {known}")
-            elif count == 0 and "unsure" not in known:
+            elif count == 0 and "unsure" not in known and "given up" not in known:
                 world.break_("answered", f"«{mark}» was never read; its letters are {known}")
     for (bot, target), found in delivered.items():
         strange = {mark for mark in found if mark not in wanted[bot, target]}

@@ -91,7 +91,7 @@ class World:
 
     seed: int
     days: float = 4.0
-    messages: float = 24.0  # a quarter of them bring another one, each fault brings more, and so do the last hours
+    messages: float = 17.0  # a quarter of them bring another one, each fault brings more, and so do the last hours
     faults: float = 10.0
     crashes: float = 1.0
     build: Any = App
