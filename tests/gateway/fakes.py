@@ -81,6 +81,8 @@ class Line:
     name: str = "fake"
     proactive: bool = True
     is_up: bool = True
+    reached: int = 0
+    """How often it was asked whether anything gets through."""
     closing_s: float = 0.0
     script: dict[str, deque[Step]] = field(default_factory=lambda: defaultdict(deque))
     requests: list[Request] = field(default_factory=list)
@@ -132,6 +134,10 @@ class Line:
 
     def alive_since(self, lane: str, now: float) -> float:
         return now - WINDOWS_S[lane.split(":")[1]]
+
+    async def reach(self) -> Failed | None:
+        self.reached += 1
+        return None if self.is_up else DOWN
 
     async def deliver(self, letter: Letter) -> Outcome:
         now = asyncio.get_running_loop().time()

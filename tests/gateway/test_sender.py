@@ -187,8 +187,11 @@ def test_an_outage_pauses_the_bot_and_one_probe_goes_ahead() -> None:
             await world.put(lane, lane=lane)
         await asyncio.sleep(30)
         world.line.requests.clear()
+        reached, commits = world.line.reached, world.store.stats.commits
         await asyncio.sleep(60)
-        assert 12 <= len(world.line.requests) <= 20, "one probe each 4 s"
+        assert 12 <= world.line.reached - reached <= 20, "one probe each 4 s"
+        assert world.line.requests == [], "no letter is risked while nothing gets through"
+        assert world.store.stats.commits - commits <= 2, "and the disk is left alone, but for the housekeeping"
         assert world.app.health()["outbox"]["pace"][BOT]["reason"] == "connection refused"
         world.line.is_up = True
         await asyncio.sleep(5)

@@ -328,3 +328,43 @@ def test_a_letter_that_is_none_is_our_bug_and_stops_nothing(changes: dict[str, A
             assert d.http.sends == []
 
     asyncio.run(main())
+
+
+# --- whether anything gets through --------------------------------------------------------------------------------
+
+
+def test_a_host_that_answers_anything_is_reached_and_nothing_is_posted() -> None:
+    async def main() -> None:
+        async with desk() as d:
+            assert await d.delivery.reach() is None
+            assert d.http.sends == []
+            d.hosts.current = f"http://127.0.0.1:{unused_port()}"
+            away = await d.delivery.reach()
+            assert away is not None
+            assert away.cause is Cause.UNREACHABLE
+
+    asyncio.run(main())
+
+
+def test_without_a_token_nothing_gets_through() -> None:
+    async def main() -> None:
+        async with desk() as d:
+            d.sim.faults.add("token_down")
+            away = await d.delivery.reach()
+            assert away is not None
+            assert away.cause is Cause.UNREACHABLE
+
+    asyncio.run(main())
+
+
+def test_a_host_that_accepts_and_says_nothing_is_not_reached() -> None:
+    async def main() -> None:
+        async with desk(timeout_s=0.2) as d:
+            await d.token.get()
+            await d.sim.network("blackhole")
+            away = await d.delivery.reach()
+            await d.sim.network("up")
+            assert away is not None
+            assert away.cause is Cause.LOST
+
+    asyncio.run(main())

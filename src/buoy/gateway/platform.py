@@ -53,6 +53,12 @@ class Platform(Protocol):
     def alive_since(self, lane: str, now: float) -> float:
         """The oldest event time that an anchor may still have."""
 
+    async def reach(self) -> Failed | None:
+        """Say what is in the way of any request; None: nothing. Nothing is delivered. Raises nothing of the platform's.
+
+        Asked while requests do not get through, so that a way which is closed for hours costs no commit.
+        """
+
     async def deliver(self, letter: Letter) -> Outcome:
         """One attempt. Raises nothing of the platform's."""
 

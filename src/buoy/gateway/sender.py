@@ -234,6 +234,10 @@ class Sender:
             self.postpone(lane, letter, until - self._clock())
             return
         try:
+            if pace.failures and await self._is_away(letter.bot):
+                self._paused[letter.bot][lane] = None
+                self.postpone(lane, letter, max(0.0, pace.until - self._clock()))
+                return
             ready = await self._courier.prepare(lane, letter)
         except StoreError as error:
             log.warning("letter not committed", letter=letter.id, error=str(error))
@@ -250,6 +254,15 @@ class Sender:
             pace.abandoned()
             return
         await self._courier.attempt(lane, ready, in_doubt=letter.frozen)
+
+    async def _is_away(self, bot: str) -> bool:
+        """Look whether anything gets through, before a letter is committed to an attempt that would only fail."""
+        pace = self._paces[bot]
+        found = await self._platforms[bot].reach()
+        if found is None or not pace.stops(found):
+            return False
+        pace.learn(found, self._clock())
+        return True
 
     # --- what the courier says ------------------------------------------------------------------------------------
 

@@ -169,6 +169,9 @@ class Console:
         del lane
         return now
 
+    async def reach(self) -> Failed | None:
+        """Nothing is in the way of a line on the terminal."""
+
     async def deliver(self, letter: Letter) -> Outcome:
         """Print."""
         try:

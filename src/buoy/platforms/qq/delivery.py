@@ -50,6 +50,25 @@ class Delivery:
             return Failed(Cause.BUG, f"the letter cannot be made a request: {error}")
         return await self._send(request, repeat=letter.attempts > 1)
 
+    async def reach(self) -> Failed | None:
+        """Say what is in the way of any send: no token, or a host that does not answer. None: nothing.
+
+        Any answer of the host will do; nothing is posted.
+        """
+        try:
+            await self._token.get(timeout_s=self._timeout_s)
+        except TokenError as error:
+            return refused_token(error)
+        try:
+            await self._http.request(
+                "HEAD", self._hosts.current + "/", headers={}, body=None, timeout_s=self._timeout_s, fresh=True
+            )
+        except NotSentError as error:
+            return Failed(Cause.UNREACHABLE, error.reason)
+        except LostError as error:
+            return Failed(Cause.LOST, error.reason)
+        return None
+
     async def _deliver_file(self, letter: Letter, body: compose.Body) -> Outcome:
         """Upload and send; anew, once, where QQ says that it does not know the file any more."""
         scene, ident = translate.place(letter.lane)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from buoy.chat import Message, Reply, Target
 from buoy.errors import ConfigError
@@ -26,6 +26,8 @@ from buoy.transport.token import TokenSource
 from buoy.transport.websocket import Socket
 
 SCENES = frozenset(WINDOWS_S)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +158,16 @@ class QQ:
         """Older events cannot be replied to any more."""
         return now - WINDOWS_S.get(translate.place(lane).scene, 0)
 
+    async def reach(self) -> Failed | None:
+        """A token and the host; see :meth:`Delivery.reach`."""
+        return self._doubt(await self._delivery.reach())
+
     async def deliver(self, letter: Letter) -> Outcome:
         """One POST; see :meth:`Delivery.deliver`."""
-        outcome = await self._delivery.deliver(letter)
+        return self._doubt(await self._delivery.deliver(letter))
+
+    def _doubt(self, outcome: T) -> T:
+        """A host that cannot be reached is not kept for want of a reconnect (behaviour P9)."""
         if isinstance(outcome, Failed) and outcome.cause is Cause.UNREACHABLE:
             self._locator.doubt()
         return outcome
