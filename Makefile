@@ -17,6 +17,10 @@ test: $(READY) $(CLIENTS)  ## all tests but the long ones
 	$(BIN)/python -W error -m pytest
 	@echo "deselected: what takes long. All of it, in about ten minutes: make chaos"
 
+world: $(READY)  ## worlds that nobody has seen for WORLD_SECONDS (60), then all planted bugs; see docs/resilience.md
+	$(BIN)/python -m tests.world --seconds $${WORLD_SECONDS:-60}
+	$(BIN)/python -m tests.world --bugs
+
 chaos: $(READY)  ## real processes through every fault, the long ones too; mounting disks needs root
 	$(BIN)/python -W error -m pytest -m "" --durations=0 --durations-min=1 tests/system/test_proxy.py tests/system/test_chaos_*.py
 

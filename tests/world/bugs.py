@@ -42,9 +42,21 @@ class Bug:
     seen_in: str
     found_by: frozenset[str]
     changes: Callable[[], list[Change]]
+    seed: int = 1
+    """A world that is known to find it: where to look first."""
 
 
 BUGS: dict[str, Bug] = {}
+SEEDS = {
+    "the hundredth try is the last": 7,
+    "close 1000 is the end": 5,
+    "cursor passes over holes": 10,
+    "claims outlive their process": 3,
+    "done before its letters": 8,
+    "refused token is kept": 18,
+    "held letters are forgotten": 2,
+}
+"""Worlds in which they were found, where not in the first."""
 
 
 def bug(seen_in: str, *found_by: str) -> Callable[[Callable[[], list[Change]]], Callable[[], list[Change]]]:
@@ -52,7 +64,7 @@ def bug(seen_in: str, *found_by: str) -> Callable[[Callable[[], list[Change]]], 
 
     def register(changes: Callable[[], list[Change]]) -> Callable[[], list[Change]]:
         name = changes.__name__.replace("_", " ")
-        BUGS[name] = Bug(name, seen_in, frozenset(found_by), changes)
+        BUGS[name] = Bug(name, seen_in, frozenset(found_by), changes, SEEDS.get(name, 1))
         return changes
 
     return register
