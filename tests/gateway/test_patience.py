@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from buoy.gateway.patience import LateError, Patience
+from buoy.gateway.patience import TICK_S, LateError, Patience
 from tests import clock
 
 
@@ -83,6 +83,27 @@ def test_a_pause_is_not_held_against_the_task() -> None:
         assert list(await asyncio.gather(stores_for_long(1), stores_for_long(9))) == ["done", "late"]
         assert asyncio.get_running_loop().time() - began == pytest.approx(65)
         assert not patience._until
+        patience.stop()
+
+    clock.run(main())
+
+
+def test_a_process_that_stood_still_gave_nobody_that_time() -> None:
+    async def main() -> None:
+        patience = Patience()
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, clock.JumpingLoop)
+        task = asyncio.ensure_future(take(patience, 90, 60))
+        await asyncio.sleep(10)
+        loop._world.now += 93  # SIGSTOP: the clock went on, and nothing else did
+        await asyncio.sleep(40)
+        assert await task == "done"
+        slow = asyncio.ensure_future(take(patience, 20, 1000))
+        await asyncio.sleep(1)
+        loop._world.now += 93
+        began = loop.time()
+        assert await slow == "late"
+        assert loop.time() - began == pytest.approx(19, abs=TICK_S)
         patience.stop()
 
     clock.run(main())

@@ -114,7 +114,9 @@ def _covers(world: World, at: float, begin: float, end: float) -> bool:
 def gaps_are_told(world: World) -> None:
     """Each session that was lost is a gap; a session that could have gone on was not given up."""
     gaps = world.disk.ask("SELECT bot, session, cause, from_at, to_at FROM gap")
-    lost = {session: cause for _, session, cause, _, _ in gaps}
+    lost: dict[str, set[str]] = defaultdict(set)
+    for _, session, cause, _, _ in gaps:
+        lost[session].add(cause)
     stored = {session for (session,) in world.disk.ask("SELECT session FROM inbox WHERE type = 'READY'")}
     for app_id in world.bots:
         opened = [(session, at) for bot, session, at in world.opened if bot == app_id]
@@ -126,9 +128,7 @@ def gaps_are_told(world: World) -> None:
             if not told:
                 world.break_("a gap is told", f"session {session[:8]} of {app_id} was lost, and no gap says so")
     for session, code in world.needless:
-        if lost.get(session) in ON_PURPOSE:
-            continue
-        if session in lost and code not in MAY_DROP:
+        if session in lost and not lost[session] & ON_PURPOSE and code not in MAY_DROP:
             world.break_("no session is given up needlessly", f"session {session[:8]}, after {code or 'a reset'}")
 
 

@@ -6,7 +6,10 @@ import asyncio
 import math
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
+
+TICK_S: Final = 5.0  # how often it looks while anything is limited, so that it sees how long the process stood still
+STOOD_S: Final = 1.0  # a look that comes later than this was held up by a standstill (fault 23), not by a busy loop
 
 
 class Patience:
@@ -58,11 +61,18 @@ class Patience:
     def _arm(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = None if at == math.inf else asyncio.get_running_loop().call_at(at, self._sweep)
+        loop = asyncio.get_running_loop()
+        self._timer = None if at == math.inf else loop.call_at(min(at, loop.time() + TICK_S), self._sweep)
 
     def _sweep(self) -> None:
-        """Interrupt who is late, and look again when the next one may be."""
+        """Interrupt who is late, and look again when the next one may be.
+
+        A process that stood still (SIGSTOP) gave nobody the time that passed: every limit moves by it.
+        """
+        assert self._timer is not None
         now = asyncio.get_running_loop().time()
+        if (stood_s := now - self._timer.when()) > STOOD_S:
+            self._until = {task: until + stood_s for task, until in self._until.items()}
         for task in [task for task, until in self._until.items() if until <= now]:
             del self._until[task]
             self._late.add(task)
