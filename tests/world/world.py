@@ -91,8 +91,8 @@ class World:
 
     seed: int
     days: float = 4.0
-    messages: float = 17.0  # a quarter of them bring another one, each fault brings more, and so do the last hours
-    faults: float = 10.0
+    messages: float = 19.0  # a quarter of them bring another one, each fault brings more, and so do the last hours
+    faults: float = 10.6
     crashes: float = 1.0
     build: Any = App
     heap: Heap = field(default_factory=Heap)
@@ -182,9 +182,10 @@ class World:
 
         def open_(bot: Any, intents: int, shard: tuple[int, int]) -> Any:
             now = self.platform_wall()
+            newest = next((session for app_id, session, _ in reversed(self.opened) if app_id == bot.app_id), None)
             for old in sessions.of(bot):
                 resumable = old.gone_at is None or now - old.gone_at < self.platform.settings.resume_s
-                if resumable and not old.deaf:
+                if old.id == newest and resumable and not old.deaf:
                     self.needless.append((old.id, self.network.last_end.get(bot.app_id)))
             session = opened(bot, intents, shard)
             self.opened.append((bot.app_id, session.id, self.heap.now))
