@@ -44,6 +44,7 @@ def live(seed: int, days: float, bug: str | None = None, *, verbose: bool = Fals
         "invariants": sorted({violation.invariant for violation in world.violations}),
         "counts": dict(world.counts),
         "kinds": world.weather.begun,
+        "slowest": world.slowest,
         "actions": list(world.actions),
         "seconds": time.perf_counter() - began,
     }
@@ -122,6 +123,10 @@ def summary(results: Sequence[dict[str, Any]], took_s: float) -> dict[str, Any]:
         "messages_a_day": round(counts["messages"] / days, 1),
         "faults_a_day": round(sum(kinds.values()) / days, 1),
         "crashes_a_day": round(crashes / days, 2),
+        "slowest_ready_s": {
+            kind: round(max(result["slowest"].get(kind, 0.0) for result in results), 1)
+            for kind in ("free", "low budget", "blocked")
+        },
         "kinds": dict(kinds),
         "broken": sum(bool(result["broken"]) for result in results),
     }

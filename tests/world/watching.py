@@ -13,6 +13,7 @@ CALM_S = 180.0  # after the last fault: one cap interval, one attempt, and the p
 BLOCKED_S = 15 * 60 * 1.15 + 60  # where QQ had refused the bot a slow probe comes first
 ROTATION_S = 20.0  # what a rotation of the connection may take
 LOOK_S = 300.0
+POLL_S = 1.0
 SPIN = 200_000  # callbacks between two looks; a busy one has some thousands
 
 
@@ -36,6 +37,19 @@ class Watch:
         if world.knobs.identifies < 1000:
             bound += 86400 / world.knobs.identifies * 3  # what is left is spread over the day
         world.heap.later(bound, self._still_calm, ended_at, False)
+        self._poll(ended_at, blocks)
+
+    def _poll(self, ended_at: float, blocks: bool) -> None:  # noqa: FBT001
+        """Measure how long it takes until all bots are live, where no other fault comes in between."""
+        world, process = self._world, self._world.process
+        if world.weather.active or world.weather.ended_at != ended_at or world.is_over:
+            return
+        if process is not None and process.is_up and all(self._is_live(line) for line in process.lines):
+            kind = "blocked" if blocks else "low budget" if world.knobs.identifies < 1000 else "free"
+            since = max(ended_at, process.started_at)
+            world.slowest[kind] = max(world.slowest.get(kind, 0.0), world.heap.now - since)
+        else:
+            world.heap.later(POLL_S, self._poll, ended_at, blocks)
 
     def _still_calm(self, ended_at: float, is_sure: bool) -> None:  # noqa: FBT001
         """The bound is over. QQ rotates connections even in calm weather: then a second look counts."""

@@ -105,6 +105,8 @@ class World:
     """Sessions that the platform opened: bot, id, when."""
     needless: list[tuple[str, int | None]] = field(default_factory=list)
     """Sessions that QQ still had when the bot identified anew, and the code that its connection had ended with."""
+    slowest: dict[str, float] = field(default_factory=dict)
+    """The longest way back to READY after the last fault, in seconds, by what stood in it."""
     verbose: bool = False
     on_action: Any = None
 
