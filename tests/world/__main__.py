@@ -29,7 +29,7 @@ def live(seed: int, days: float, bug: str | None = None, *, verbose: bool = Fals
     from tests.world.world import World  # noqa: PLC0415
 
     level = logging.DEBUG if verbose else logging.CRITICAL
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level), cache_logger_on_first_use=True)
     sys.unraisablehook = lambda _: None  # coroutines of killed processes
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

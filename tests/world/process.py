@@ -28,7 +28,7 @@ INTENTS = 1 << 9 | 1 << 12 | 1 << 24 | 1 << 25 | 1 << 26 | 1 << 30
 BASES = ("https://qq.test",)
 
 vars(intake)["WHOLE_S"] = 3600.0
-vars(app_module)["SWEEP_S"] = 900.0  # held letters live for days: a look each minute was a quarter of the time
+vars(app_module)["SWEEP_S"] = 3600.0  # held letters live for days: a look each minute was a quarter of the time
 
 
 class Process:

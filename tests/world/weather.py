@@ -278,6 +278,8 @@ class Weather:
         """What was on, from when to when."""
         self.begun: dict[str, int] = {}
         self.ended_at = 0.0
+        self.on_calm: Callable[[], None] = _nothing
+        """Called whenever the last fault is over."""
         self._next = 0
 
     def plan(self, days: float, per_day: float) -> int:
@@ -316,7 +318,7 @@ class Weather:
             if found[0].lasts[1]:
                 self._world.act(f"over: {found[0].name}")
             if not self.active:
-                self._world.calm()
+                self.on_calm()
 
     def clear(self) -> None:
         """End everything."""

@@ -25,13 +25,9 @@ from tests.world.process import Process
 from tests.world.weather import Weather
 
 EPOCH = 1_790_000_000.0  # wall seconds at world time 0
-CALM_S = 180.0  # after the last fault: one cap interval, one attempt, and the pace
-BLOCKED_S = 15 * 60 * 1.15 + 60  # a slow probe comes first
 SETTLE_S = 45 * 60.0
 FLUSH_S = 10 * 60.0
 FLUSHES = 3
-BEAT_CHECK_S = 300.0
-ROTATION_S = 20.0  # what a rotation of the connection may take
 
 
 @dataclass
@@ -91,8 +87,8 @@ class World:
 
     seed: int
     days: float = 4.0
-    messages: float = 17.0  # a quarter of them bring another one, each fault brings more, and so do the last hours
-    faults: float = 10.0
+    messages: float = 19.0  # a quarter of them bring another one, each fault brings more, and so do the last hours
+    faults: float = 10.6
     crashes: float = 1.0
     build: Any = App
     heap: Heap = field(default_factory=Heap)
@@ -136,8 +132,6 @@ class World:
         self.weather = Weather(self, random.Random(f"weather/{self.seed}"))
         self.is_over = False
         self._away_s: float | None = None
-        self._steps_before = 0
-        self._claims: dict[str, float] = {}
         self._watch_sessions()
 
     # --- time ---
@@ -182,9 +176,10 @@ class World:
 
         def open_(bot: Any, intents: int, shard: tuple[int, int]) -> Any:
             now = self.platform_wall()
+            newest = next((session for app_id, session, _ in reversed(self.opened) if app_id == bot.app_id), None)
             for old in sessions.of(bot):
                 resumable = old.gone_at is None or now - old.gone_at < self.platform.settings.resume_s
-                if resumable and not old.deaf:
+                if old.id == newest and resumable and not old.deaf:
                     self.needless.append((old.id, self.network.last_end.get(bot.app_id)))
             session = opened(bot, intents, shard)
             self.opened.append((bot.app_id, session.id, self.heap.now))
@@ -350,62 +345,15 @@ class World:
         if (took := loop.time() - began) > 0.1001:
             self.break_("send() answers within 100 ms", f"{took:.3f} s")
 
-    # --- looking on ---
-
-    def calm(self) -> None:
-        """No fault is on any more: within the bound every bot has to be live."""
-        ended_at = self.weather.ended_at
-        was_blocking = any("block" in kind.touches for start, end, kind in self.weather.spans if end > ended_at - 3600)
-        bound = (BLOCKED_S if was_blocking else CALM_S) + 2 * self.knobs.heartbeat_s  # half-open is seen by then
-        if self.knobs.identifies < 1000:
-            bound += 86400 / self.knobs.identifies * 3
-        self.heap.later(bound, self._still_calm, ended_at)
-
-    def _still_calm(self, ended_at: float, *, is_sure: bool = False) -> None:
-        """The bound is over. QQ rotates connections even in calm weather: then a second look counts."""
-        process = self.process
-        if self.weather.active or self.weather.ended_at != ended_at or process is None or self.is_over:
-            return
-        if not process.is_up or self.heap.now - process.started_at < CALM_S or process.loop.stands_until is not None:
-            return
-        for line in process.lines:
-            state = line.connection.state if line.connection is not None else None
-            if state is not None and state.connected and self.peers(line.bot):
-                continue
-            if not is_sure:
-                self.heap.later(ROTATION_S, self._again, ended_at)
-                return
-            told = "no connection" if state is None else f"{state.phase.value}, {state.cause}: {state.reason}"
-            took = self.heap.now - ended_at
-            self.break_("READY within the bound", f"bot {line.bot} is {told}, {took:.0f} s after the last fault")
-
-    def _again(self, ended_at: float) -> None:
-        self._still_calm(ended_at, is_sure=True)
-
-    def _look(self) -> None:
-        """Now and then: what the status claims must be so, and nothing may spin."""
-        self.heap.later(BEAT_CHECK_S, self._look)
-        process = self.process
-        steps = self.heap.steps
-        if steps - self._steps_before > 200_000:
-            self.break_("no hot loop", f"{steps - self._steps_before} callbacks in five minutes")
-        self._steps_before = steps
-        if process is None or not process.is_up or process.loop.stands_until is not None:
-            self._claims.clear()
-            return
-        for line in process.lines:
-            state = line.connection.state if line.connection is not None else None
-            honest = state is None or not state.connected or bool(self.peers(line.bot))
-            self._claims[line.bot] = 0.0 if honest else self._claims.get(line.bot, 0.0) + BEAT_CHECK_S
-            if self._claims[line.bot] > BEAT_CHECK_S:
-                self.break_("connected means connected", f"bot {line.bot} says so for {self._claims[line.bot]:.0f} s")
-                self._claims[line.bot] = 0.0
-
     # --- one history ---
 
     def run(self) -> World:
         """Live through all days, let everything settle, and judge."""
         from tests.world import judge  # noqa: PLC0415  it looks at worlds
+        from tests.world.watching import Watch  # noqa: PLC0415
+
+        watch = Watch(self)
+        self.weather.on_calm = watch.calm
 
         draw, heap = self.draw, self.heap
         for place in self.places:
@@ -422,7 +370,7 @@ class World:
         while (at := at + draw.expovariate(self.crashes / 86400)) < ends_at:
             heap.at(at, draw.choice([self.kill, self.talks_and_is_killed, self.talks_and_is_killed]))
         self.counts["faults"] = self.weather.plan(self.days, self.faults)
-        heap.at(BEAT_CHECK_S, self._look)
+        watch.begin()
         try:
             heap.run_until(ends_at)
             self.heap.on_step = None
