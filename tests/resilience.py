@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 MEASURED = DOCS / "measured.jsonl"
 PAGES = (DOCS / "resilience.md", DOCS / "resilience.zh.md")
-JUDGES = (ROOT / "tests/world/judge.py", ROOT / "tests/world/world.py")
+JUDGES = sorted((ROOT / "tests/world").glob("*.py"))
 UNITS_ZH = {"s": "秒", "attempts": "次尝试", "connects": "次连接", "beats": "次心跳"}
 CHAOS = "tests/system/test_chaos_"
 
