@@ -39,6 +39,9 @@ bench: $(READY)  ## figures, not tests; see docs/benchmarks.md
 fuzz: $(READY)  ## odd inputs from random seeds for FUZZ_SECONDS (600); see tests/fuzz/run.py
 	$(BIN)/python -W error -m tests.fuzz.run
 
+docs: $(READY)  ## what is generated in docs/resilience*.md; with BUOY_MEASURED=FILE from a new recording of make chaos
+	$(BIN)/python -m tests.resilience
+
 lock: $(READY)  ## dependencies anew, with hashes
 	$(BIN)/pip install --quiet pip-tools
 	$(PIN) --extra openai --extra speed --output-file requirements/dev.lock pyproject.toml requirements/dev.in
