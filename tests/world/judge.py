@@ -81,25 +81,23 @@ def read_delivered(world: World) -> dict[tuple[str, str], Counter[str]]:
 def arrived(world: World) -> None:
     """Every message that a session took is in the inbox, or a gap covers it."""
     rows = dict(world.disk.ask("SELECT key, id FROM inbox"))
+    known = {session for (session,) in world.disk.ask("SELECT session FROM inbox WHERE type = 'READY'")}
     gaps = world.disk.ask("SELECT bot, session, stored, from_at, to_at FROM gap")
     for talk in world.talks:
-        if talk.id in rows or talk.is_unasked:
+        if talk.id in rows or talk.is_unasked or talk.is_deaf:
             continue
-        if not talk.put:
-            covers = any(bot == talk.bot and _covers(world, talk.at, begin, end) for bot, _, _, begin, end in gaps)
-            if not covers and not talk.is_deaf:
-                world.break_(
-                    "a gap is told", f"message {talk.number} came while no session was live, and no gap says so"
-                )
-            continue
-        told = any(
-            bot == talk.bot and any(session == where and stored < seq for where, seq in talk.put)
-            for bot, session, stored, _, _ in gaps
-        )
-        if not told and not talk.is_deaf:
-            world.break_(
-                "stored before acknowledged", f"message {talk.number} was taken by {talk.put}, and is not stored"
+        taken = [(session, seq) for session, seq in talk.put if session in known]
+        if taken:
+            told = any(
+                bot == talk.bot and any(session == where and stored < seq for where, seq in taken)
+                for bot, session, stored, _, _ in gaps
             )
+            if not told:
+                text = f"message {talk.number} was taken by {taken}, and is not stored"
+                world.break_("stored before acknowledged", text)
+        elif not any(bot == talk.bot and _covers(world, talk.at, begin, end) for bot, _, _, begin, end in gaps):
+            text = f"message {talk.number} came while no session was live, and no gap says so"
+            world.break_("a gap is told", text)
 
 
 def _covers(world: World, at: float, begin: float, end: float) -> bool:
