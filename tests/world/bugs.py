@@ -49,12 +49,14 @@ class Bug:
 BUGS: dict[str, Bug] = {}
 SEEDS = {
     "the hundredth try is the last": 7,
-    "close 1000 is the end": 5,
-    "cursor passes over holes": 10,
+    "close 1000 is the end": 6,
+    "cursor passes over holes": 9,
     "claims outlive their process": 3,
-    "done before its letters": 8,
+    "done before its letters": 6,
+    "send waits for the websocket": 2,
     "refused token is kept": 18,
-    "held letters are forgotten": 2,
+    "proactive message is repeated": 8,
+    "a failed letter is overtaken": 3,
 }
 """Worlds in which they were found, where not in the first."""
 

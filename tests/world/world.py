@@ -44,7 +44,7 @@ class Knobs:
     def draw(cls, draw: random.Random) -> Knobs:
         return cls(
             bots=draw.choice([1, 1, 1, 1, 1, 2]),
-            heartbeat_s=draw.choice([45.0, 90.0, *[120.0] * 6]),
+            heartbeat_s=draw.choice([45.0, 90.0, *[120.0] * 10]),
             lifetime_s=draw.choice([1800.0, 3900.0, None, None]),
             identifies=draw.choice([1000, 1000, 1000, 80]),
         )
