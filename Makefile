@@ -24,6 +24,9 @@ world: $(READY)  ## worlds that nobody has seen for WORLD_SECONDS (60), then all
 chaos: $(READY)  ## real processes through every fault, the long ones too; mounting disks needs root
 	$(BIN)/python -W error -m pytest -m "" --durations=0 --durations-min=1 tests/system/test_proxy.py tests/system/test_chaos_*.py
 
+adversity: $(READY)  ## two bad weeks of the world, recorded, judged and drawn: docs/images/adversity.*
+	$(BIN)/python -m tests.world.adversity
+
 check: $(READY)  ## ruff and mypy, strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
