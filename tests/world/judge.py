@@ -100,12 +100,18 @@ def arrived(world: World) -> None:
             world.break_("a gap is told", text)
 
 
+OFF_S = {"clock jumps": 3700.0, "QQ's clock is off": 250.0}
+"""How far a gap's times may be off while one of these faults is on, or was when the newest event was stamped."""
+
+
 def _covers(world: World, at: float, begin: float, end: float) -> bool:
-    """A gap's times are the process's; its clock may have been off by an hour, and QQ's by minutes."""
+    """Whether a gap covers a moment; its times are those of the process's clock, or of QQ's."""
+    slack = 1.0
+    for start, over, kind in world.weather.spans:
+        off_s = OFF_S.get(kind.name, 0.0)
+        if start - off_s - 3600.0 <= at <= over + off_s + 3600.0:
+            slack = max(slack, off_s)
     at += world.platform_wall() - world.heap.now
-    slack = (
-        3700.0 if "clock jumps" in world.weather.begun else 250.0 if "QQ's clock is off" in world.weather.begun else 1.0
-    )
     return begin - slack <= at <= end + slack
 
 
