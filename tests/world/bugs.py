@@ -48,15 +48,17 @@ class Bug:
 
 BUGS: dict[str, Bug] = {}
 SEEDS = {
-    "the hundredth try is the last": 7,
+    "backoff reset on connect": 2,
+    "sequence before commit": 2,
+    "the hundredth try is the last": 11,
     "close 1000 is the end": 6,
-    "cursor passes over holes": 9,
-    "claims outlive their process": 3,
+    "cursor passes over holes": 2,
+    "claims outlive their process": 5,
     "done before its letters": 6,
     "send waits for the websocket": 2,
-    "refused token is kept": 18,
+    "refused token is kept": 24,
     "proactive message is repeated": 8,
-    "a failed letter is overtaken": 3,
+    "a failed letter is overtaken": 5,
 }
 """Worlds in which they were found, where not in the first."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Undo = Callable[[], None]
 
-TRIVIAL, MINUTES, LONG = (0.0, 0.0), (5.0, 400.0), (600.0, 6 * 3600.0)
+TRIVIAL, MINUTES, LONG = (0.0, 0.0), (5.0, 400.0), (2 * 3600.0, 5 * 3600.0)
 DROPPING = (4003, 4005, 4006, 4007, 4900, 4902, 4905, 4913)
 KEEPING = (1000, 1001, 4000, 4008, 4009)
 
@@ -169,7 +169,7 @@ KINDS = (
     Kind("connections reset", 6, TRIVIAL, "ws", _cut),
     Kind("half-open", 5, TRIVIAL, "ws", _half_open),
     Kind("refused", 5, MINUTES, "ws rest", _switch("is_refusing")),
-    Kind("refused for hours", 1.2, LONG, "ws rest", _switch("is_refusing")),
+    Kind("refused for hours", 0.6, LONG, "ws rest", _switch("is_refusing")),
     Kind("partition", 5, MINUTES, "ws rest", _partition),
     Kind("accepted, then cut", 3, MINUTES, "ws", _switch("drops_sockets")),
     Kind("upgrade refused", 3, MINUTES, "ws", _sim("upgrade_status", cuts=True, status=[403, 502, 503])),

@@ -51,9 +51,9 @@ class Delivery:
         return await self._send(request, repeat=letter.attempts > 1)
 
     async def reach(self) -> Failed | None:
-        """Say what is in the way of any send: no token, or a host that does not answer. None: nothing.
+        """Say what is in the way of any send: no token, or no connection to the host. None: nothing.
 
-        Any answer of the host will do; nothing is posted.
+        Any answer of the host will do, and so will none: what is only slow may still take a letter.
         """
         try:
             await self._token.get(timeout_s=self._timeout_s)
@@ -65,8 +65,8 @@ class Delivery:
             )
         except NotSentError as error:
             return Failed(Cause.UNREACHABLE, error.reason)
-        except LostError as error:
-            return Failed(Cause.LOST, error.reason)
+        except LostError:
+            pass
         return None
 
     async def _deliver_file(self, letter: Letter, body: compose.Body) -> Outcome:
