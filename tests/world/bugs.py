@@ -50,14 +50,16 @@ BUGS: dict[str, Bug] = {}
 SEEDS = {
     "backoff reset on connect": 2,
     "sequence before commit": 2,
-    "the hundredth try is the last": 11,
+    "fresh msg seq per attempt": 2,
+    "the hundredth try is the last": 6,
     "close 1000 is the end": 6,
-    "cursor passes over holes": 2,
-    "claims outlive their process": 5,
-    "done before its letters": 6,
-    "send waits for the websocket": 2,
+    "cursor passes over holes": 4,
+    "claims outlive their process": 2,
+    "duplicate refusal is a failure": 2,
+    "send waits for the websocket": 3,
     "refused token is kept": 24,
-    "proactive message is repeated": 8,
+    "held letters are forgotten": 3,
+    "proactive message is repeated": 5,
     "a failed letter is overtaken": 5,
 }
 """Worlds in which they were found, where not in the first."""

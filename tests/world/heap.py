@@ -24,7 +24,7 @@ Disk = Callable[[Callable[[], Any]], tuple[float, float]]
 class Handle:
     """One callback, due at a time of the heap. Satisfies what asyncio expects of a TimerHandle."""
 
-    __slots__ = ("_when", "args", "context", "due", "is_off", "loop", "run")
+    __slots__ = ("_when", "args", "is_off", "loop", "run")
 
     def __init__(
         self,
@@ -32,13 +32,11 @@ class Handle:
         run: Callable[..., Any],
         args: tuple[Any, ...],
         when: float,
-        context: contextvars.Context | None,
     ) -> None:
         self.loop = loop
         self.run = run
         self.args = args
         self._when = when
-        self.context = context
         self.is_off = False
 
     def cancel(self) -> None:
@@ -79,7 +77,7 @@ class Heap:
 
     def at(self, when: float, run: Callable[..., Any], *args: Any) -> Handle:
         """Let something happen in the world itself, outside every process."""
-        handle = Handle(None, run, args, when, None)
+        handle = Handle(None, run, args, when)
         heapq.heappush(self._timers, (max(when, self.now), next(self._serial), handle))
         return handle
 
@@ -142,10 +140,7 @@ class Heap:
         if loop is not self._entered:
             self.enter(loop)
         try:
-            if handle.context is None:
-                handle.run(*handle.args)
-            else:
-                handle.context.run(handle.run, *handle.args)
+            handle.run(*handle.args)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
@@ -203,7 +198,8 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
     ) -> Handle:
-        handle = Handle(self, callback, args, -1.0, context)
+        del context  # nothing that runs here keeps anything in context variables
+        handle = Handle(self, callback, args, -1.0)
         if not self.is_dead:
             self.heap.soon(handle)
         return handle
@@ -213,7 +209,8 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
     ) -> Handle:
-        handle = Handle(self, callback, args, when, context)
+        del context
+        handle = Handle(self, callback, args, when)
         if not self.is_dead and when < float("inf"):
             self.heap.push(self.world_time(when), handle)
         return handle

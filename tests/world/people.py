@@ -131,7 +131,7 @@ def places(bots: list[str]) -> list[Place]:
 def draw_talk(number: int, place: Place, at: float, draw: random.Random) -> Talk:
     """Draw what the next message asks for."""
     kind = draw.choices(
-        ["echo", "slow", "long", "huge", "hang", "poison", "nonsense", "silent"], [700, 140, 50, 20, 8, 2, 20, 60], k=1
+        ["echo", "slow", "long", "huge", "hang", "poison", "nonsense", "silent"], [700, 140, 50, 20, 8, 1, 20, 60], k=1
     )[0]
     parts = draw.choices([1, 2, 3, 6], [70, 15, 10, 5], k=1)[0]
     if kind == "silent":

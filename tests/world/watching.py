@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 CALM_S = 180.0  # after the last fault: one cap interval, one attempt, and the pace
 BLOCKED_S = 15 * 60 * 1.15 + 60  # where QQ had refused the bot a slow probe comes first
 ROTATION_S = 20.0  # what a rotation of the connection may take
-LOOK_S = 300.0
+LOOK_S = 600.0
 POLL_S = 1.0
 SPIN = 200_000  # callbacks between two looks; a busy one has some thousands
 

@@ -43,8 +43,8 @@ class Knobs:
     @classmethod
     def draw(cls, draw: random.Random) -> Knobs:
         return cls(
-            bots=draw.choice([1, 1, 1, 1, 1, 2]),
-            heartbeat_s=draw.choice([45.0, 90.0, *[120.0] * 10]),
+            bots=draw.choice([*[1] * 8, 2]),
+            heartbeat_s=draw.choice([45.0, 90.0, *[120.0] * 14]),
             lifetime_s=draw.choice([1800.0, 3900.0, None, None]),
             identifies=draw.choice([1000, 1000, 1000, 80]),
         )
@@ -87,8 +87,8 @@ class World:
 
     seed: int
     days: float = 4.0
-    messages: float = 19.0  # a quarter of them bring another one, each fault brings more, and so do the last hours
-    faults: float = 10.6
+    messages: float = 17.5  # a quarter of them bring another one, each fault brings more, and so do the last hours
+    faults: float = 10.3
     crashes: float = 1.0
     build: Any = App
     heap: Heap = field(default_factory=Heap)
