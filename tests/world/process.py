@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from buoy.chat import Agent
 from buoy.errors import StoreError
-from buoy.gateway import app as app_module
-from buoy.gateway import intake
 from buoy.gateway.app import App
 from buoy.gateway.courier import Holding
 from buoy.gateway.worker import Turns
@@ -26,9 +24,6 @@ DEADLINE_S = 5.0
 TURN_TIMEOUT_S = 90.0
 INTENTS = 1 << 9 | 1 << 12 | 1 << 24 | 1 << 25 | 1 << 26 | 1 << 30
 BASES = ("https://qq.test",)
-
-vars(intake)["WHOLE_S"] = 3600.0
-vars(app_module)["SWEEP_S"] = 3600.0  # held letters live for days: a look each minute was a quarter of the time
 
 
 class Process:

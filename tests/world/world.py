@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from buoy.errors import NotStoredError
+from buoy.gateway import app, intake
 from buoy.gateway.app import App
 from buoy.sim.events import Meeting, Speech, meet, say
 from buoy.sim.peer import Peer
@@ -350,7 +351,21 @@ class World:
     # --- one history ---
 
     def run(self) -> World:
-        """Live through all days, let everything settle, and judge."""
+        """Live through all days, let everything settle, and judge.
+
+        Housekeeping comes once an hour: letters are held for days, and a look each minute was a quarter of the time.
+        """
+        rare: list[tuple[dict[str, Any], str]] = [(vars(app), "SWEEP_S"), (vars(intake), "WHOLE_S")]
+        usual = [module[name] for module, name in rare]
+        try:
+            for module, name in rare:
+                module[name] = 3600.0
+            return self._run()
+        finally:
+            for (module, name), seconds in zip(rare, usual, strict=True):
+                module[name] = seconds
+
+    def _run(self) -> World:
         from tests.world import judge  # noqa: PLC0415  it looks at worlds
         from tests.world.watching import Watch  # noqa: PLC0415
 
