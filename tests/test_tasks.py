@@ -27,6 +27,7 @@ WHY = {
     "gateway/supervisor.py Supervisor._keep create_task": "the service itself: a cancellation of its own ends only it",
     "gateway/supervisor.py Supervisor.start create_task": "it is the supervisor: a job's failure is logged and counted",
     "gateway/app.py App.stop ensure_future": "the end of a platform or an agent: `_ended` bounds it, says what failed",
+    "gateway/watch.py Watch._leave Thread": "the last words: who started it ends the process, whatever becomes of them",
     "gateway/watch.py Watch.__init__ Thread": "the watch needs no loop; it ends the process, and `_leave` cannot fail",
     "durable/store.py Store._flush run_in_executor": "one commit: `_ended` takes its error",
     "durable/store.py Store.close run_in_executor": "the last checkpoint: close() waits for it, within its time",

@@ -104,9 +104,9 @@ def test_failure_carries_the_last_line_of_stderr(tmp_path: Path) -> None:
         run(program(tmp_path, f"import os; os.kill(os.getpid(), {signal.SIGSEGV:d})"))
 
 
-def test_exit_code_75_asks_to_be_tried_again_later(tmp_path: Path) -> None:
-    with pytest.raises(AgentAwayError, match=r"exited with 75: the database is locked$"):
-        run(program(tmp_path, "import sys; print('the database is locked', file=sys.stderr); sys.exit(75)"))
+def test_exit_code_68_asks_to_be_tried_again_later(tmp_path: Path) -> None:
+    with pytest.raises(AgentAwayError, match=r"exited with 68: the database is locked$"):
+        run(program(tmp_path, "import sys; print('the database is locked', file=sys.stderr); sys.exit(68)"))
 
 
 def test_output_is_bounded(tmp_path: Path) -> None:

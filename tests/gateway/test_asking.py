@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
+from buoy.chat import Agent, Message
 from buoy.durable import inbox
 from buoy.durable.store import Store
 from buoy.durable.trace import trace
 from buoy.gateway import asking
+from buoy.gateway.app import App
 from buoy.gateway.worker import Turns
 from buoy.letters import Arrival
 from tests import clock
@@ -93,6 +96,33 @@ def test_a_person_who_asks_for_a_run_gets_it_however_old_the_message_is() -> Non
         assert agent.seen[-1].late_s > 4.9 * HOUR
 
     play(test, agent, turns=SKIP)
+
+
+def test_what_has_begun_to_leave_is_finished_however_late() -> None:
+    async def parts(message: Message) -> AsyncIterator[str]:
+        for n in range(len(message.delivered), 3):
+            yield f"part {n}"
+            if message.attempt == 1 and n == 1:
+                await asyncio.sleep(2 * HOUR)
+
+    async def main() -> None:
+        line = Line()
+        agents = {line.bot: Agent(parts, can_continue=True, timeout_s=9 * HOUR)}
+        first = World(App(Store.open_memory(now=wall()), [line], agents, wall=wall, turns=SKIP), line)
+        await first.app.start()
+        await first.put("k")
+        await asyncio.sleep(1)
+        assert line.texts() == ["part 0"]
+        following = crash(first.store)
+        await first.app.stop(deadline_s=0.01)
+        await asyncio.sleep(HOUR)
+        then = World(App(following, [line], agents, wall=wall, turns=SKIP), line)
+        await then.app.start()
+        await then.settle()
+        assert line.texts() == ["part 0", "part 1", "part 2"]
+        await then.app.stop(deadline_s=5)
+
+    clock.run(main())
 
 
 def test_stop_is_never_late() -> None:

@@ -119,9 +119,12 @@ def test_a_stuck_loop_prints_where_it_stands_and_ends_the_process() -> None:
         assert "in stuck_here" in errors
 
 
-@pytest.mark.parametrize("gone", ["os.close(2)", "os.dup2(os.open('/dev/full', os.O_WRONLY), 2)"])
+FULL = "pipe = os.pipe(); fcntl.fcntl(pipe[1], 1031, 4096); os.write(pipe[1], b'x' * 4096); os.dup2(pipe[1], 2)"
+
+
+@pytest.mark.parametrize("gone", ["os.close(2)", "os.dup2(os.open('/dev/full', os.O_WRONLY), 2)", FULL])
 def test_it_ends_the_process_also_where_nobody_can_read_why(gone: str) -> None:
-    with child(f"import os; {gone}; stuck_here()", stuck_s=0.6) as process:
+    with child(f"import fcntl, os; {gone}; stuck_here()", stuck_s=0.6) as process:
         code, _, _ = end(process)
         assert code == EXIT_LOOP
 

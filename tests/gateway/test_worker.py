@@ -12,7 +12,7 @@ import pytest
 from buoy.chat import Agent, Message, Reply
 from buoy.durable import inbox, outbox
 from buoy.durable.store import Store
-from buoy.errors import AgentError, StoreError
+from buoy.errors import AgentAwayError, AgentError, StoreError
 from buoy.gateway.worker import Turns
 from buoy.letters import Letter, LetterState
 from tests import clock
@@ -502,6 +502,29 @@ def test_stop_passes_the_lane_and_ends_the_running_turn() -> None:
         assert world.app.worker.counts["stopped"] == 1
 
     play(test, agent)
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), AgentAwayError("no connection")])
+def test_stop_while_a_failed_run_is_being_recorded_leaves_the_lane_alive(error: Exception) -> None:
+    disk = Disk()
+
+    async def fails(message: Message) -> str:
+        if message.id == "k" and message.attempt == 1 and not disk.error:
+            disk.error = sqlite3.SQLITE_FULL  # what records the failure has to try again, a second later
+            asyncio.get_running_loop().call_later(0.2, vars(disk).update, {"error": 0})
+            raise error
+        return message.text
+
+    async def test(world: World) -> None:
+        await world.put("k")
+        await asyncio.sleep(0.5)
+        await world.put("s", "/stop", bypass=True)
+        await world.put("next")
+        await world.settle()
+        assert world.line.texts() == ["k", "next"]
+        assert world.app.worker.active == 0
+
+    play(test, fails, commit=disk)
 
 
 def test_stop_in_the_same_batch_as_the_turn_ends_it_too() -> None:

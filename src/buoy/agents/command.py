@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 OUTPUT_LIMIT: Final = 1024 * 1024
-EXIT_AWAY: Final = 75  # EX_TEMPFAIL of sysexits.h: what the program needs is away, try again later
+EXIT_AWAY: Final = 68  # ours: what the program needs is away; 69, 70, 74 and 75 are ends of `buoy send` and its like
 MESSAGE_LIMIT: Final = 16 * 1024  # Linux allows 128 KiB for one variable, Windows 32 KiB for all of them
 
 
@@ -49,7 +49,7 @@ async def _answer(argv: Sequence[str], message: Message) -> str:
     """Run the program once.
 
     Raises:
-        AgentAwayError: it ended with 75, "try again later".
+        AgentAwayError: it ended with 68, "what I need is away".
         AgentError: it could not be started, failed, or wrote too much. Nothing of it is left, ever.
     """
     env = {"BUOY_MESSAGE": message_json.encode(message, MESSAGE_LIMIT)}

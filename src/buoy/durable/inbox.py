@@ -48,6 +48,7 @@ __all__ = [
 DEAD_AFTER: Final = 5  # faults 18
 LOOK_BACK: Final = 500  # rows of a lane that are searched for anchors and history; more would stop the loop
 ASKED_AGAIN: Final = "a person asked for another run"
+AGENT_AWAY: Final = "the agent is away"  # one note, however often: the reason of the last time is in the row
 ALONE_AFTER: Final = 2  # design, inbound rules: charged twice by unclean ends
 
 
@@ -219,7 +220,7 @@ def again(
     )
     if changed.rowcount == 0:
         return None
-    note(db, event_ref(row), now, f"run failed: {reason}" if charged else reason)
+    note(db, event_ref(row), now, f"run failed: {reason}" if charged else AGENT_AWAY)
     return get(db, row)
 
 

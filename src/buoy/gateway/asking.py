@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from buoy.chat import Agent, Exchange, Message, span
 from buoy.durable import inbox, outbox
+from buoy.durable.trace import event_ref, has_note
 
 if TYPE_CHECKING:
     from buoy.durable.store import Store
@@ -26,6 +27,11 @@ def message_for(event: Event, agent: Agent, platform: Platform, store: Store, la
     if agent.history_turns:
         changes["history"] = _history(event, agent.history_turns, platform, store)
     return replace(message, **changes) if changes else message
+
+
+def is_wanted(event: Event, store: Store) -> bool:
+    """Say whether a late message has to be answered all the same: a person asked for it, or a part has left already."""
+    return store.read(has_note, event_ref(event.id), inbox.ASKED_AGAIN) or bool(store.read(outbox.of_event, event.id))
 
 
 def _history(event: Event, turns: int, platform: Platform, store: Store) -> tuple[Exchange, ...]:

@@ -23,6 +23,7 @@ from buoy.errors import EXIT_LOOP, EXIT_OK
 TICK_S = 0.25
 STUCK_S = 30.0  # ours: a loop that did not turn for this long is stuck, not busy
 SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+SAY_S = 2.0  # what a stack may take to print
 RESERVE_S = 0.2  # of the deadline, to print and go
 
 
@@ -126,11 +127,18 @@ class Watch:
         """End the process now; say why first."""
         if self._is_over.is_set():
             return
-        try:
+        try:  # on a thread that may hang: a pipe that nobody reads blocks who writes to it
+            words = threading.Thread(target=self._say, args=(why,), kwargs={"is_stuck": is_stuck}, daemon=True)
+            words.start()
+            words.join(SAY_S if is_stuck else RESERVE_S)
+        finally:
+            os._exit(code)
+
+    def _say(self, why: str, *, is_stuck: bool) -> None:
+        """Leave a last word, where somebody reads."""
+        with suppress(Exception):
             print(f"buoy: {why}", file=sys.stderr, flush=True)  # noqa: T201  no logger: it may be what is stuck
             if is_stuck:
                 faulthandler.dump_traceback(all_threads=True)
             if self._last_words is not None:
                 self._last_words(why)
-        finally:
-            os._exit(code)  # also where nobody reads what is said

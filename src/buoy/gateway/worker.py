@@ -19,7 +19,6 @@ from buoy.chat import Agent, Message, NonsenseError, Reply, as_reply, collect
 from buoy.durable import backoff, inbox
 from buoy.durable.lanes import Key, Lanes
 from buoy.durable.store import Store
-from buoy.durable.trace import event_ref, has_note
 from buoy.errors import AgentAwayError, AgentError, StoreError
 from buoy.gateway import asking, posting
 from buoy.gateway.absence import Absence
@@ -34,6 +33,7 @@ from buoy.letters import Arrival, Event
 __all__ = ["Turns", "Worker"]
 
 STORE_RETRY_S = 1.0
+ALONE_RETRY_S = 5.0
 STOPPED = "stopped by the user"
 
 log = structlog.get_logger("buoy.worker")
@@ -170,6 +170,9 @@ class Worker:
                 self._lanes.requeue(lane, event, until)
                 continue
             if inbox.needs_alone(event):
+                if self._places and self._absence.until(event.bot):  # it would only fail, and all others wait for it
+                    self._lanes.requeue(lane, event, self._clock() + ALONE_RETRY_S)
+                    continue
                 self._waiting_alone.append((lane, event))
                 continue
             self._places += 1
@@ -220,11 +223,7 @@ class Worker:
             message = asking.message_for(event, agent, self._platforms[event.bot], self._store, late_s)
             if message is None:
                 await self._finish(event, [], reason="nothing in it to answer")
-            elif (
-                late_s
-                and self._turns.skips_late
-                and not self._store.read(has_note, event_ref(event.id), inbox.ASKED_AGAIN)
-            ):
+            elif late_s and self._turns.skips_late and not asking.is_wanted(event, self._store):
                 log.warning("late message skipped", turn=event.id, age_s=round(late_s))
                 self.counts["skipped"] += 1
                 await self._finish(event, [], reason=asking.skipped(late_s, self._turns.late_after_s))
@@ -235,11 +234,11 @@ class Worker:
                         replies = await self._continue(event, agent, message)
                     else:
                         replies = await collect(agent, message)
-                if (away_s := self._absence.over(event.bot, self._clock())) is not None:
-                    log.info("agent is back", bot=event.bot, seconds=round(away_s, 1))
+                self._is_back(event.bot)
                 await self._finish(event, replies)
             self.counts["done"] += 1
         except asyncio.CancelledError:
+            self._running.pop(event.id, None)  # here and below first of all: what records an end is not to be stopped
             if running.is_stopped_by_user:
                 self.counts["stopped"] += 1
                 await self._sender.commits.insist(inbox.finish, event.id, self._wall(), STOPPED)
@@ -249,24 +248,31 @@ class Worker:
                 await self._failed(lane, event, "the agent cancelled its own turn")
                 return
         except LateError:
+            self._running.pop(event.id, None)
             await self._bury(event, f"the agent did not answer within {timeout_s:g} s")
         except NonsenseError as error:
+            self._running.pop(event.id, None)
+            self._is_back(event.bot)
             await self._bury(event, str(error))
         except AgentAwayError as error:
+            self._running.pop(event.id, None)
             await self._wait(lane, event, str(error)[:500])
             return
         except (Exception, SystemExit) as error:  # noqa: BLE001  an agent may raise anything; the row says what
+            self._running.pop(event.id, None)
+            self._is_back(event.bot)
             why = str(error) if isinstance(error, AgentError) else f"{type(error).__name__}: {error}"
             await self._failed(lane, event, why[:500])
             return
         finally:
-            del self._running[event.id]
+            self._running.pop(event.id, None)
         self._lanes.release(lane)
         self._leave()
 
-    def _skips(self, event: Event) -> bool:
-        """Say whether the policy ends a late message without a turn; what a person asked for runs."""
-        return self._turns.skips_late and not self._store.read(has_note, event_ref(event.id), inbox.ASKED_AGAIN)
+    def _is_back(self, bot: str) -> None:
+        """The agent did something, if only to fail: it is not away."""
+        if (away_s := self._absence.over(bot, self._clock())) is not None:
+            log.info("agent is back", bot=bot, seconds=round(away_s, 1))
 
     def _leave(self) -> None:
         """Give the place back."""
@@ -359,8 +365,7 @@ class Worker:
     def give_back(self) -> None:
         """An orderly stop, after all jobs were cancelled: whatever was claimed and did not end waits again, uncharged.
 
-        One job behind all claims of this process, so that those whose commit was under way are freed as well. Where
-        it fails, the runs count as unclean.
+        One job behind all claims, so that it frees those under way as well. Where it fails, the runs count as unclean.
         """
         self._store.write(posting.give_back)
 

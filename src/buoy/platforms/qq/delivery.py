@@ -91,7 +91,7 @@ class Delivery:
         return uploads.give_up(failed, letter.attempts)
 
     async def _upload(self, request: rest.Request) -> uploads.Uploaded | Failed:
-        """Hand a file in. No answer means that the way is not free; nothing was accepted in any case."""
+        """Hand a file in. No answer says nothing of the way for others, and nothing was accepted in any case."""
         told = await self._ask(
             request,
             lambda answer: uploads.parse_upload(answer.status, answer.headers, answer.body),
@@ -99,7 +99,7 @@ class Delivery:
             fresh=True,
         )
         if isinstance(told, Failed) and told.unsure:
-            return Failed(Cause.UNREACHABLE, f"the upload failed: {told.reason}", early=True)
+            return Failed(Cause.TRANSIENT, f"the upload failed: {told.reason}", early=True)
         return told
 
     async def _send(self, request: rest.Request, *, repeat: bool) -> Outcome:
