@@ -18,6 +18,7 @@ def remedy(state: m.State) -> str | None:
 def told(state: m.State, now: float, next_try_at: float | None) -> dict[str, Any]:
     """Plain data for status. ``now`` and ``next_try_at`` are the machine's seconds; ages end in ``_s``."""
     session = state.session
+    refused = 0 if state.outdated else state.dropped  # what changed settings ask for, QQ has not been asked for yet
     waits = next_try_at is not None and state.phase in {m.Phase.WAITING, m.Phase.BLOCKED}
     return {
         "phase": state.phase.value,
@@ -29,8 +30,8 @@ def told(state: m.State, now: float, next_try_at: float | None) -> dict[str, Any
         "remedy": remedy(state),
         "next_try_s": _until(now, next_try_at) if waits else None,
         "unreadable": state.garbage,
-        "intents_refused": [flag.name for flag in wire.Intent if flag & state.dropped],
-        "intents_reason": state.refusal if state.dropped else "",
+        "intents_refused": [flag.name for flag in wire.Intent if flag & refused],
+        "intents_reason": state.refusal if refused else "",
         "identifies_left": state.left,
         "session": None if session is None else session.id[:8],
         "seen": None if session is None else session.seen,
