@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from buoy.chat import Reply
@@ -121,6 +121,7 @@ def test_a_text_that_is_too_large_for_a_file_stays_text() -> None:
     assert not decode(told[-1]).file
 
 
+@example([Reply(" "), Reply(" ")], "c2c", 0)  # nothing to see is nothing to send
 @given(
     st.lists(st.builds(Reply, st.text(min_size=1, max_size=9000), st.booleans()), min_size=1, max_size=8),
     st.sampled_from(["c2c", "group", "channel", "dm"]),
@@ -128,7 +129,7 @@ def test_a_text_that_is_too_large_for_a_file_stays_text() -> None:
 )
 def test_nothing_visible_is_dropped_and_everything_fits(replies: list[Reply], scene: str, used: int) -> None:
     told = bodies(compose(scene, replies, used=used))
-    if told[-1].file:
+    if told and told[-1].file:
         assert [one.text for one in told] in ([told[-1].text], [NOTE, told[-1].text])
         assert told[-1].text == "\n\n".join(reply.text for reply in replies)
         return
