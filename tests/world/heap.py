@@ -18,8 +18,6 @@ from typing import Any
 
 MICRO = 1e-6  # two times closer than this are the same
 
-Disk = Callable[[Callable[[], Any]], tuple[float, float]]
-
 
 class Handle:
     """One callback, due at a time of the heap. Satisfies what asyncio expects of a TimerHandle."""
