@@ -17,10 +17,8 @@ import re
 import stat
 import sys
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -40,6 +38,7 @@ from buoy.settings import (
     Turns,
     Web,
 )
+from buoy.values import ROWS, addresses, intents, number, setting, split, token_urls, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -50,7 +49,6 @@ __all__ = [
 ]  # fmt: skip
 
 DEFAULT_FILE: Final = "buoy.toml"
-_ROWS: Final = {row.path: row for row in SETTINGS}
 _KIND: Final = re.compile(r"echo|openai|command:\s*\S.*|python:[\w.]+:[\w.]+", re.DOTALL)
 
 
@@ -142,11 +140,11 @@ class _Reader:
         if "BUOY_LISTEN" in env:
             _table(document, "web")["listen"] = env["BUOY_LISTEN"]
         if "BUOY_SHUTDOWN_S" in env:
-            _table(document, "shutdown")["deadline_s"] = _number(env["BUOY_SHUTDOWN_S"])
+            _table(document, "shutdown")["deadline_s"] = number(env["BUOY_SHUTDOWN_S"])
         if "BUOY_STUCK_S" in env:
-            _table(document, "watch")["stuck_s"] = _number(env["BUOY_STUCK_S"])
+            _table(document, "watch")["stuck_s"] = number(env["BUOY_STUCK_S"])
         if "BUOY_ALERTS" in env:
-            _table(document, "alerts")["urls"] = _split(env["BUOY_ALERTS"])
+            _table(document, "alerts")["urls"] = split(env["BUOY_ALERTS"])
         longest = _table(document, "turns").get("timeout_s")
         for bot in document.get("bots", ()):
             if longest is not None:
@@ -183,18 +181,18 @@ class _Reader:
                 table[key] = env[name]
         self._secret(agent, "api_key", f"{at}.agent", ("OPENAI_",), wins=False)
 
-        bot["api_base"] = _addresses(bot.get("api_base", ",".join(wire.API_HOSTS)), f"{at}.api_base")
+        bot["api_base"] = addresses(bot.get("api_base", ",".join(wire.API_HOSTS)), f"{at}.api_base")
         bot["token_url"] = (
-            _addresses(bot["token_url"], f"{at}.token_url") if "token_url" in bot else _token_urls(bot["api_base"])
+            addresses(bot["token_url"], f"{at}.token_url") if "token_url" in bot else token_urls(bot["api_base"])
         )
-        bot["intents"] = _intents(bot.get("intents", DEFAULT_INTENTS), f"{at}.intents")
+        bot["intents"] = intents(bot.get("intents", DEFAULT_INTENTS), f"{at}.intents")
         if bot.get("transport") == "webhook":
-            raise _wrong(f"{at}.transport", "webhook does not exist yet")
+            raise wrong(f"{at}.transport", "webhook does not exist yet")
         kind = agent.get("kind", "echo")
         if kind == "hermes":
-            raise _wrong(f"{at}.agent.kind", "hermes does not exist yet")
+            raise wrong(f"{at}.agent.kind", "hermes does not exist yet")
         if isinstance(kind, str) and not _KIND.fullmatch(kind):
-            raise _wrong(f"{at}.agent.kind", f"{kind[:80]!r} is no agent")
+            raise wrong(f"{at}.agent.kind", f"{kind[:80]!r} is no agent")
         return bot
 
     def _secret(self, table: dict[str, Any], key: str, at: str, prefixes: Iterable[str], *, wins: bool) -> None:
@@ -217,15 +215,15 @@ class _Reader:
     def _from_file(self, folder: Path, name: Any, at: str) -> str:
         """Read a secret from the file named for it."""
         if not isinstance(name, str):
-            raise _wrong(at, "not a text")
+            raise wrong(at, "not a text")
         file = _path(folder, name, at)
         try:
             secret = file.read_bytes().decode().strip()
         except (OSError, UnicodeDecodeError) as error:
             cause = error.strerror if isinstance(error, OSError) else "not a text file"
-            raise _wrong(at, f"{file}: {cause}") from None
+            raise wrong(at, f"{file}: {cause}") from None
         if not secret:
-            raise _wrong(at, f"{file} is empty")
+            raise wrong(at, f"{file} is empty")
         if _open_to_all(file):
             self.warn_open(file)
         return secret
@@ -238,11 +236,11 @@ class _Reader:
 def _path(folder: Path, text: str, at: str) -> Path:
     """Read a path that starts at ``folder`` where it is relative."""
     if "\0" in text:
-        raise _wrong(at, "a path cannot have a zero byte in it")
+        raise wrong(at, "a path cannot have a zero byte in it")
     try:
         return folder / Path(text).expanduser()
     except RuntimeError:
-        raise _wrong(at, f"{text[:80]!r}: no such user on this machine") from None
+        raise wrong(at, f"{text[:80]!r}: no such user on this machine") from None
 
 
 def _open_to_all(file: Path) -> bool:
@@ -254,71 +252,9 @@ def _table(parent: dict[str, Any], key: str, at: str = "") -> dict[str, Any]:
     path = f"{at}.{key}" if at else key
     table = parent.get(key, {})
     if not isinstance(table, dict):
-        raise ConfigError(f"{path}: not a table; write its keys under a heading [{_key(path)}]")
+        raise ConfigError(f"{path}: not a table; write its keys under a heading [{setting(path)}]")
     parent[key] = table = dict(table)
     return table
-
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _number(text: str) -> float | str:
-    """Read a number; anything else stays as it is, for the check to refuse it by name."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _addresses(value: Any, at: str) -> list[str]:
-    """Split and check a fail-over list of API addresses."""
-    if not isinstance(value, str):
-        raise _wrong(at, "not a text")
-    addresses = [address.rstrip("/") for address in _split(value)]
-    if not addresses:
-        raise _wrong(at, "empty")
-    for address in addresses:
-        try:
-            parts = urlsplit(address)
-            host, _ = parts.hostname, parts.port  # reading the port checks it
-        except ValueError:
-            raise _wrong(at, f"{address!r} is not an address") from None
-        if parts.scheme not in {"http", "https"} or not host or re.search(r"[\s?#@]", address):
-            raise _wrong(at, f"{address!r} is not an address")
-        if parts.scheme == "http" and not _is_loopback(host):
-            raise _wrong(at, f"{address!r} has no TLS, which is for this machine (127.0.0.1) only")
-    return list(dict.fromkeys(addresses))
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _token_urls(api_base: Iterable[str]) -> list[str]:
-    """Derive where tokens come from (protocol.md 2.1); a host that is not the platform's serves both."""
-    hosts: list[str] = []
-    for base in api_base:
-        ours = (urlsplit(base).hostname or "").endswith(wire.PLATFORM_DOMAIN)
-        hosts += wire.TOKEN_HOSTS if ours else [base]
-    return [host + wire.TOKEN_PATH for host in dict.fromkeys(hosts)]
-
-
-def _intents(value: Any, at: str) -> Any:
-    """Turn a list of names into the number; a number stays."""
-    if not isinstance(value, list):
-        return value
-    total = 0
-    for name in value:
-        if name not in wire.Intent.__members__:
-            raise _wrong(at, f"{name!r} is none of {', '.join(wire.Intent.__members__)}")
-        total |= wire.Intent[name]
-    return int(total)
 
 
 # --- checking -----------------------------------------------------------------------------------------------
@@ -338,27 +274,16 @@ def _check(document: Document) -> None:
     seen: set[str] = set()
     for n, bot in enumerate(document.bots):
         if bot.app_id in seen:
-            raise _wrong(f"bots[{n}].app_id", f"{bot.app_id} is there twice; one [[bots]] table a bot")
+            raise wrong(f"bots[{n}].app_id", f"{bot.app_id} is there twice; one [[bots]] table a bot")
         seen.add(bot.app_id)
         if bot.shard[0] >= bot.shard[1]:
-            raise _wrong(f"bots[{n}].shard", f"{list(bot.shard)} is no shard")
+            raise wrong(f"bots[{n}].shard", f"{list(bot.shard)} is no shard")
     listen = document.web.listen
     _, colon, port = listen.rpartition(":")
     if listen != "off" and not (colon and port.isascii() and port.isdigit() and int(port) < 1 << 16):
-        raise _wrong("web.listen", f"{listen!r} is not an address to listen on")
+        raise wrong("web.listen", f"{listen!r} is not an address to listen on")
     if document.retention.keys_days < document.retention.bodies_days:
-        raise _wrong("retention.keys_days", "shorter than retention.bodies_days")
-
-
-def _key(at: str) -> str:
-    """Give the path without its indices."""
-    return re.sub(r"\[\d+\]", "", at)
-
-
-def _wrong(at: str, cause: str) -> ConfigError:
-    """One line about the setting at this path, indices included."""
-    row = _ROWS[_key(at)]
-    return ConfigError(f"{f'{at} ({row.env})' if row.env else at}: {cause}; write {row.write}")
+        raise wrong("retention.keys_days", "shorter than retention.bodies_days")
 
 
 def _explain(text: str) -> ConfigError:
@@ -369,20 +294,20 @@ def _explain(text: str) -> ConfigError:
         return _unknown(path[:-1].lstrip("."), unknown[1])
     if missing := re.fullmatch(r"Object missing required field `(.*)`", cause):
         at = f"{path[:-1].lstrip('.')}.{missing[1]}"
-        row = _ROWS[_key(at)]
+        row = ROWS[setting(at)]
         return ConfigError(f"{at} ({row.env}): missing; set one of the two to {row.write}")
     cause = cause.replace("`", "").replace("array", "list").replace("object", "table").replace("str", "text")
     cause = cause[:1].lower() + cause[1:]
-    if _key(at) in _ROWS:
-        return _wrong(at, cause)
-    return ConfigError(f"{at}: {cause}; write its keys under a heading [{_key(at)}]")
+    if setting(at) in ROWS:
+        return wrong(at, cause)
+    return ConfigError(f"{at}: {cause}; write its keys under a heading [{setting(at)}]")
 
 
 def _unknown(at: str, key: str) -> ConfigError:
     """One line about a key that does not exist, with the one that was perhaps meant."""
     import difflib  # noqa: PLC0415  a running Buoy needs it no more
 
-    prefix = f"{_key(at)}." if at else ""
+    prefix = f"{setting(at)}." if at else ""
     known = {row.path.removeprefix(prefix).split(".")[0] for row in SETTINGS if row.path.startswith(prefix)}
     near = difflib.get_close_matches(key, sorted(known), 1)
     remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"

@@ -13,7 +13,8 @@ from buoy.errors import StoreError
 FILE: Final = "buoy.db"
 APPLICATION_ID: Final = 0x42554F59  # "BUOY", in the file's header: this database is ours
 STEPS: Final = tuple(
-    Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("schema.sql", "schema_2.sql")
+    Path(__file__).with_name(name).read_text(encoding="utf-8")
+    for name in ("schema.sql", "schema_2.sql", "schema_3.sql")
 )
 """STEPS[n] brings schema n to n + 1; schema 0 is the empty file. A release only ever appends."""
 

@@ -1,0 +1,82 @@
+-- Schema 3: what the operator is told, and what runs by the clock.
+
+-- The state of each bot from `at` on, until its next row: the timeline. up, down, blocked; off: no process.
+CREATE TABLE history (
+    id    INTEGER PRIMARY KEY,
+    bot   TEXT    NOT NULL,
+    shard INTEGER NOT NULL,
+    at    REAL    NOT NULL,
+    state TEXT    NOT NULL,
+    cause TEXT    NOT NULL                    -- for people; empty: none
+);
+CREATE INDEX history_at ON history (bot, shard, at);
+
+-- One row per trouble, from its beginning to its end. At most one is open for each rule and subject.
+CREATE TABLE alert (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    rule     TEXT    NOT NULL,                -- a name of buoy.gateway.alerts
+    subject  TEXT    NOT NULL,                -- the bot, task or disk that it is about; empty: the process
+    since    REAL    NOT NULL,                -- when the trouble began
+    detail   TEXT    NOT NULL,                -- its newest cause, for people
+    times    INTEGER NOT NULL DEFAULT 1,      -- how often it happened, where it is a happening and not a condition
+    last_at  REAL    NOT NULL,                -- when it was seen last
+    told     INTEGER NOT NULL DEFAULT 0,      -- notices written about it
+    told_at  REAL,                            -- the newest of them
+    ended_at REAL
+);
+CREATE UNIQUE INDEX alert_open ON alert (rule, subject) WHERE ended_at IS NULL;
+
+-- What is to be said about an alert: a queue of its own, delivered by ways that are not QQ.
+CREATE TABLE notice (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    alert      INTEGER,                       -- NULL: a test
+    kind       TEXT    NOT NULL,              -- raised, repeated, recovered, test
+    title      TEXT    NOT NULL,
+    text       TEXT    NOT NULL,
+    created_at REAL    NOT NULL,
+    state      TEXT    NOT NULL,              -- queued, sent, dead
+    attempts   INTEGER NOT NULL DEFAULT 0,
+    not_before REAL    NOT NULL DEFAULT 0,
+    channel    TEXT    NOT NULL DEFAULT '',   -- which one took it, without its address
+    reason     TEXT    NOT NULL DEFAULT '',   -- why the last try failed
+    settled_at REAL
+);
+CREATE INDEX notice_open ON notice (id) WHERE state = 'queued';
+
+-- A dead letter and its alert commit together, whichever code path ended it: the database itself sees to that.
+CREATE TRIGGER letter_ended AFTER UPDATE OF state ON outbox
+WHEN (new.state = 'dead' OR new.state = 'unsure') AND new.state <> old.state
+BEGIN
+    INSERT INTO alert (rule, subject, since, detail, last_at)
+    VALUES (
+        new.state || '_letter', new.bot, coalesce(new.settled_at, new.created_at), 'out/' || new.id || ': ' || new.reason,
+        coalesce(new.settled_at, new.created_at)
+    )
+    ON CONFLICT (rule, subject) WHERE ended_at IS NULL
+    DO UPDATE SET times = times + 1, detail = excluded.detail, last_at = excluded.last_at;
+END;
+CREATE TRIGGER turn_ended AFTER UPDATE OF state ON inbox
+WHEN new.state = 'dead' AND old.state <> 'dead'
+BEGIN
+    INSERT INTO alert (rule, subject, since, detail, last_at)
+    VALUES (
+        'dead_turn', new.bot, coalesce(new.ended_at, new.received_at), 'in/' || new.id || ': ' || new.reason,
+        coalesce(new.ended_at, new.received_at)
+    )
+    ON CONFLICT (rule, subject) WHERE ended_at IS NULL
+    DO UPDATE SET times = times + 1, detail = excluded.detail, last_at = excluded.last_at;
+END;
+
+-- What is sent, or asked of the agent, by the clock.
+CREATE TABLE schedule (
+    name       TEXT NOT NULL PRIMARY KEY,
+    source     TEXT NOT NULL,                 -- file: from the settings; command: `buoy schedule add`
+    cron       TEXT NOT NULL,
+    zone       TEXT NOT NULL,                 -- IANA name
+    target     TEXT NOT NULL,
+    kind       TEXT NOT NULL,                 -- text: send it; prompt: let the agent answer it
+    text       TEXT NOT NULL,
+    misfire    TEXT NOT NULL,                 -- skip, once, all
+    settled_to REAL NOT NULL,                 -- planned times up to here were fired or skipped
+    created_at REAL NOT NULL
+) WITHOUT ROWID;
