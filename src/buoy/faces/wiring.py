@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -27,6 +27,9 @@ from buoy.gateway.watch import Watch
 from buoy.gateway.worker import Turns
 from buoy.platforms.qq.platform import QQ, Account
 from buoy.platforms.qq.words import Manner
+
+if TYPE_CHECKING:
+    from buoy.faces.web.server import Web
 
 RENEW_S = 12 * 60 * 60.0
 LAST_WORDS_S = 0.2
@@ -133,6 +136,7 @@ async def serve(
         app = assemble(config, store, lines(), answers)
         control = Control(config.data_dir, handlers(app))
         await control.start()
+        web = _web(config, app)
         await app.start()
         if on_start is not None:
             on_start(app)
@@ -142,6 +146,8 @@ async def serve(
         watch.begin_shutdown()
         log.info("stopping", deadline_s=config.shutdown.deadline_s)
         await control.stop()
+        if web is not None:
+            await web.stop()
         lost = app.lost.result() if app.lost.done() else None
         if lost is None:
             await _last_words(store, app)
@@ -157,6 +163,19 @@ async def serve(
         return lost.exit_code
     log.info("stopped")
     return EXIT_OK
+
+
+def _web(config: Config, app: App) -> Web | None:
+    """Serve the page and its API beside the gateway, where the settings want that."""
+    if config.web.address is None:
+        return None
+    from buoy.faces.web.server import Web  # noqa: PLC0415  who serves no page needs none of it in memory
+
+    web = Web(app, config.web, config.data_dir, deadline_s=config.shutdown.deadline_s)
+    app.sections["web"] = web.told
+    for name, service in web.services.items():
+        app.supervisor.keep(name, service)
+    return web
 
 
 async def _last_words(store: Store, app: App) -> None:

@@ -61,6 +61,8 @@ class App:
         )
         self.door = Door(store, self.worker, self.sender, wall=wall)
         self.lost: asyncio.Future[StoreLostError] = asyncio.get_running_loop().create_future()
+        self.sections: dict[str, Callable[[], dict[str, Any]]] = {}
+        """What other parts add to the snapshot, by name."""
         self._retention = (bodies_days * 86400, keys_days * 86400)
         store.on_lost = self._on_lost
 
