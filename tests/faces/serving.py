@@ -124,22 +124,30 @@ def settings(**changed: Any) -> Settings:
 
 @asynccontextmanager
 async def served(
-    directory: Path, answer: Any = echo, *, web: Settings | None = None, static: Path | None = None, **sim: Any
+    directory: Path,
+    answer: Any = echo,
+    *,
+    web: Settings | None = None,
+    static: Path | None = None,
+    gateway: dict[str, Any] | None = None,
+    wait: bool = True,
+    **sim: Any,
 ) -> AsyncIterator[Served]:
+    """``gateway``: what :class:`buoy.gateway.app.App` takes besides its parts."""
     async with prepared(directory, answer, **sim) as (platform, buoy):
+        buoy.settings |= gateway or {}
         await buoy.start()
         more: dict[str, Any] = {} if static is None else {"static": static}
         face = Web(buoy.app, web or settings(), buoy.directory, **more)
         buoy.app.sections["web"] = face.told
         for name, service in face.services.items():
             buoy.app.supervisor.keep(name, service)
+        it = Served(platform, buoy, face)
         try:
-            if web is None:
-                while face.address is None:
-                    await asyncio.sleep(0.005)
-            it = Served(platform, buoy, face)
+            while wait and face.address is None:
+                await asyncio.sleep(0.005)
             yield it
+        finally:
             for writer in it.writers:
                 writer.close()
-        finally:
             await face.stop()

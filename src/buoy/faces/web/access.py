@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum, auto
 from ipaddress import IPv6Address, ip_address
@@ -20,6 +21,7 @@ FORWARDED: Final = (
     *("forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "x-original-host"),
 )
 FORWARDED_PREFIX: Final = "x-forwarded"
+_HOST: Final = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^][:@]+))(?::[0-9]+)?")
 
 
 class Need(Enum):
@@ -111,10 +113,9 @@ def is_loopback(host: str) -> bool:
 
 
 def name(host: str) -> str:
-    """Give the name or address of a Host header, without its port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+    """Give the name or address of a Host header, without its port; empty: it is not one."""
+    found = _HOST.fullmatch(host)
+    return "" if found is None else found[1] or found[2]
 
 
 def has_forwarding(headers: list[str]) -> bool:
