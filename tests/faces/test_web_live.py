@@ -203,7 +203,7 @@ def test_a_listener_that_takes_nothing_is_dropped(tmp_path: Path, monkeypatch: p
 
     async def main() -> None:
         async with served(tmp_path) as it:
-            it.buoy.app.sections["padding"] = lambda: {
+            it.buoy.app.sections["alerts"] = lambda: {
                 "now": os.urandom(8).hex(),
                 "much": "x" * 4_000_000,
             }

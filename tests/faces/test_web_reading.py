@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from buoy.chat import Message
@@ -42,7 +41,7 @@ def test_what_an_operator_can_read(tmp_path: Path) -> None:
         async with served(tmp_path, grumpy) as it:
             openid = await some_traffic(it)
             told = (await it.ask("/status.json")).json
-            assert told.keys() == msgspec.to_builtins(it.buoy.app.health()).keys()
+            assert told.keys() == it.buoy.app.health().keys()
             assert told["ready"]
             assert told["web"]["listening"] == it.origin
 
@@ -95,6 +94,7 @@ def test_probes_and_metrics_tell_no_secret_and_nobodys_name(tmp_path: Path) -> N
     async def main() -> None:
         async with served(tmp_path, grumpy) as it:
             openid = await some_traffic(it)
+            far = {"X-Forwarded-For": "192.0.2.1"}
             assert (await it.ask("/livez", host="10.0.0.7:8765", headers=far)).text == "ok\n"
             assert (await it.ask("/readyz", host="10.0.0.7")).status == 200
             await it.sim.network("down")

@@ -96,6 +96,7 @@ def _families(plain: Mapping[str, Any], extra: Extra) -> Iterator[tuple[str, str
     yield "buoy_store_jobs_total", "Writes in them", (), one(store["jobs"])
     yield "buoy_store_failed_total", "Writes that failed", (), one(store["failed"])
     yield "buoy_store_waiting_jobs", "Writes that are not committed yet", (), one(store["waiting"])
+    yield "buoy_store_committing_seconds", "Since the commit that runs now began", (), one(store["committing_s"])
     yield "buoy_store_last_commit_seconds", "How long the last commit took", (), one(store["last_commit_s"])
     yield "buoy_store_max_commit_seconds", "The longest commit since the start", (), one(store["max_commit_s"])
 

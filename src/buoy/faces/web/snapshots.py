@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 AGE_S: Final = 0.25  # what is asked within this time gets the same one
 SHARE: Final = 20  # and snapshots take no more than one part in so many of the loop's time
 
-_PASSING: Final = frozenset({"at", "oldest", "disk", "loop", "committing_since"})
+_PASSING: Final = frozenset({"at", "oldest", "disk", "loop"})
 
 
 class Snapshots:
