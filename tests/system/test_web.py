@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import time
 import urllib.error
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.processes import SECRET, buoy, platform
+from tests.system.processes import ROOT, SECRET, buoy, platform, wait_until
 
 pytestmark = pytest.mark.system
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -53,3 +54,32 @@ def test_a_real_process_serves_and_stops_in_time_whatever_its_clients_do(tmp_pat
         assert '"event": "page"' in log
         assert token not in log
         assert SECRET not in log
+
+
+def test_nothing_new_is_taken_while_a_turn_may_finish(tmp_path: Path) -> None:
+    environ = {
+        "BUOY_LISTEN": "127.0.0.1:0",
+        "BUOY_AGENT": "python:hanging:answer",
+        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests/system/agents'}",
+        "BUOY_SHUTDOWN_S": "3",
+    }
+    with platform() as judge, buoy(tmp_path / "data", judge.api_base, **environ) as process:
+        process.start()
+        judge.say("hello")
+        wait_until(lambda: process.status()["inbox"]["states"]["running"], "the turn runs")
+        host, port = process.status()["web"]["listening"].removeprefix("http://").split(":")
+
+        def is_refused() -> bool:
+            try:
+                socket.create_connection((host, int(port)), timeout=1).close()
+            except ConnectionRefusedError:
+                return True
+            return False
+
+        assert not is_refused()
+        began = time.monotonic()
+        process.signal(signal.SIGTERM)
+        wait_until(is_refused, "it listens no more")
+        assert process.exit_code is None
+        assert time.monotonic() - began < 0.9, "a running turn has 40 % of the deadline"
+        wait_until(lambda: process.exit_code is not None, "the end")
