@@ -17,8 +17,10 @@ from buoy.chat import Agent
 from buoy.config import Config
 from buoy.durable import meta
 from buoy.durable.lock import Lock, lock_machine
+from buoy.durable.schedules import Schedule
 from buoy.durable.store import Store
 from buoy.errors import EXIT_OK, StoreError
+from buoy.faces import planning
 from buoy.faces.control import Control
 from buoy.gateway.app import App
 from buoy.gateway.courier import Holding
@@ -64,8 +66,14 @@ def agents(config: Config) -> dict[str, Agent]:
     return {bot.app_id: build(bot.agent.kind, bot.agent.settings()) for bot in config.bots}
 
 
-def assemble(config: Config, store: Store, lines: Sequence[Platform], answers: Mapping[str, Agent]) -> App:
-    """An application from settings and parts; nothing runs yet."""
+def assemble(
+    config: Config,
+    store: Store,
+    lines: Sequence[Platform],
+    answers: Mapping[str, Agent],
+    schedules: Sequence[Schedule] | None = None,
+) -> App:
+    """An application from settings and parts; nothing runs yet. ``schedules`` None: nothing runs by the clock."""
     return App(
         store,
         lines,
@@ -80,6 +88,7 @@ def assemble(config: Config, store: Store, lines: Sequence[Platform], answers: M
         holding=Holding(config.outbox.hold_days, config.outbox.hold_per_conversation),
         bodies_days=config.retention.bodies_days,
         keys_days=config.retention.keys_days,
+        schedules=schedules,
     )
 
 
@@ -113,6 +122,7 @@ async def serve(
     lines: Callable[[], Sequence[Platform]],
     answers: Mapping[str, Agent],
     *,
+    schedules: Sequence[Schedule] | None = None,
     until: asyncio.Event | None = None,
     on_start: AppHook | None = None,
     after: ExitStack | None = None,
@@ -130,7 +140,7 @@ async def serve(
     store = Store.open(config.data_dir, now=time.time())
     watch.start()
     try:
-        app = assemble(config, store, lines(), answers)
+        app = assemble(config, store, lines(), answers, schedules)
         control = Control(config.data_dir, handlers(app))
         await control.start()
         await app.start()
@@ -196,4 +206,5 @@ def handlers(app: App) -> dict[str, Any]:
         "drop_letter": act,
         "retry_event": act,
         "drop_event": act,
+        **planning.handlers(app.timetable, app.wall),
     }

@@ -13,6 +13,7 @@ import structlog
 
 from buoy.chat import Agent, Reply, Target
 from buoy.durable import inbox, meta, outbox, retention
+from buoy.durable.schedules import Schedule
 from buoy.durable.store import Store
 from buoy.errors import ConfigError, StoreLostError
 from buoy.gateway.courier import Holding
@@ -20,6 +21,7 @@ from buoy.gateway.health import snapshot
 from buoy.gateway.intake import Door
 from buoy.gateway.platform import Platform
 from buoy.gateway.receipts import Receipt
+from buoy.gateway.schedules.timetable import Timetable
 from buoy.gateway.sender import Sender
 from buoy.gateway.supervisor import Supervisor
 from buoy.gateway.worker import Turns, Worker
@@ -48,7 +50,9 @@ class App:
         holding: Holding | None = None,
         bodies_days: float = 30.0,
         keys_days: float = 90.0,
+        schedules: Sequence[Schedule] | None = None,
     ) -> None:
+        """``schedules`` are those of the settings file; None: nothing runs by the clock."""
         self.store = store
         self.platforms = {platform.bot: platform for platform in platforms}
         self.agents = dict(agents)
@@ -59,6 +63,8 @@ class App:
         self.worker = Worker(
             store, self.supervisor, self.platforms, self.agents, self.sender, wall=wall, turns=turns, draw=draw
         )
+        self.timetable = Timetable(store, self.worker, self.sender, self.platforms, self.resolve, wall=wall)
+        self._schedules = schedules
         self.door = Door(store, self.worker, self.sender, wall=wall)
         self.lost: asyncio.Future[StoreLostError] = asyncio.get_running_loop().create_future()
         self._retention = (bodies_days * 86400, keys_days * 86400)
@@ -72,8 +78,11 @@ class App:
         """Take up what is in the store and run everything under the supervisor.
 
         Raises:
+            ConfigError: a schedule can never be fired; nothing runs.
             StoreError: what an earlier process left could not be freed; nothing runs.
         """
+        if self._schedules is not None:
+            await self.timetable.start(self._schedules)
         buried = await self.store.write(inbox.void_claims, self.store.boot)
         for event in buried:
             log.error("turn is dead", turn=event.id, reason="it ended the process or failed too often")
@@ -83,6 +92,8 @@ class App:
             for name, service in platform.services(self.door).items():
                 self.supervisor.keep(f"{platform.name}:{bot}:{name}", service)
         self.supervisor.keep("housekeeping", self._housekeeping)
+        if self._schedules is not None:
+            self.supervisor.keep("schedules", self.timetable.run)
 
     async def _housekeeping(self) -> None:
         """Note each minute that we are alive and end what was held too long; each hour, prune what is old.
@@ -176,6 +187,7 @@ class App:
         clock = asyncio.get_running_loop().time
         started = clock()
         self.supervisor.is_stopping = True
+        self.timetable.stop()
         self.worker.stop()
         self.sender.stop()
         closing = [asyncio.ensure_future(platform.close()) for platform in self.platforms.values()]
