@@ -160,7 +160,7 @@ class Timetable:
             self._changed.clear()
             try:
                 self._reload()
-                for entry in list(self._entries.values()):
+                for entry in sorted(self._entries.values(), key=lambda one: one.next_at or 0.0):
                     await self._settle(entry)
                 pause = self._pause()
             except StoreError as error:
