@@ -26,6 +26,7 @@ from buoy.errors import ConfigError
 from buoy.protocol import wire
 from buoy.settings import (
     DEFAULT_INTENTS,
+    SCHEDULE_NAME,
     SETTINGS,
     Agent,
     Alerts,
@@ -281,6 +282,8 @@ def _check(document: Document) -> None:
             raise wrong(f"bots[{n}].shard", f"{list(bot.shard)} is no shard")
     names: set[str] = set()
     for n, one in enumerate(document.schedules):
+        if not re.search(SCHEDULE_NAME, one.name):
+            raise wrong(f"schedules[{n}].name", f"{one.name[:80]!r} is no name")
         if one.name in names:
             raise wrong(f"schedules[{n}].name", f"{one.name} is there twice")
         names.add(one.name)

@@ -144,7 +144,7 @@ class Outbox(Table, frozen=True):
 class Schedule(Table, frozen=True):
     """`[[schedules]]`: what is sent, or asked of the agent, by the clock. Either ``text`` or ``prompt`` is there."""
 
-    name: Annotated[str, Meta(pattern=SCHEDULE_NAME)]
+    name: str
     cron: str
     target: str
     zone: str = ""
@@ -227,7 +227,7 @@ SETTINGS: Final = tuple(
         ("outbox.hold_per_conversation", "", "a whole number from 1 to 10000", "letters that may wait so"),
         ("outbox.late_after_s", "", "seconds from 0 to 31536000", "from when on a held letter says its time"),
         ("outbox.language", "", "zh or en", "in which language Buoy itself speaks to readers"),
-        ("schedules.name", "", "1 to 64 letters, digits, or any of . _ -", "each name once; not send, not held"),
+        ("schedules.name", "", "1 to 64 letters, digits, or any of . _ -; each name once", "whose firing it was"),
         ("schedules.cron", "", "minute hour day month weekday, such as 30 8 * * 1-5", "when; or @daily"),
         ("schedules.zone", "", "a name such as Asia/Shanghai", "whose clock; default: this machine's"),
         ("schedules.target", "", "qq:c2c:<openid>, qq:group:<group_openid> ...", "where it goes"),

@@ -178,7 +178,7 @@ def test_each_planned_time_is_fired_once_at_most_whatever_happens(
 
 
 def _until(times, after: float, until: float) -> list[float]:  # type: ignore[no-untyped-def]
-    found = []
+    found: list[float] = []
     for at in times(after):
         if at > until:
             return found

@@ -71,9 +71,9 @@ def test_planned_times(cron: str, zone: str, after: str, expected: list[str]) ->
 @pytest.mark.parametrize(
     ("cron", "cause"),
     [
-        ("", "0 fields"),
-        ("* * * *", "4 fields"),
-        ("0 * * * * *", "6 fields"),
+        ("", "there are 0"),
+        ("* * * *", "there are 4"),
+        ("0 * * * * *", "there are 6"),
         ("61 * * * *", "no cron line"),
         ("a b c d e", "no cron line"),
         ("* * * * 1-", "no cron line"),

@@ -347,7 +347,7 @@ def test_fired_by_hand_besides_its_plan() -> None:
         ({"target": f"{ANN}@nobody"}, "names no bot"),
         ({"target": "qq:c2c:x"}, "no bot on platform"),
         ({"text": "  "}, "blank"),
-        ({"cron": "* * *"}, "3 fields"),
+        ({"cron": "* * *"}, "there are 3"),
         ({"zone": "Mars/Olympus"}, "no time zone"),
     ],
 )

@@ -71,7 +71,7 @@ def parse(cron: str, zone: ZoneInfo) -> Plan:
 
     fields = cron.split()
     if not cron.startswith("@") and len(fields) != FIELDS:
-        raise ValueError(f"{cron[:80]!r} has {len(fields)} fields, not {FIELDS}")
+        raise ValueError(f"{cron[:80]!r} is no cron line: {FIELDS} fields are needed, there are {len(fields)}")
     if any(RANDOM.search(field) for field in fields):
         raise ValueError(f"{cron[:80]!r}: h and r stand for a random time")
     try:

@@ -141,12 +141,16 @@ class Timetable:
         """
         try:
             plan = parse(new.cron, parse_zone(new.zone))
+        except ValueError as error:
+            remedy = "write minute hour day month weekday, such as 30 8 * * 1-5, and a zone such as Asia/Shanghai"
+            raise ConfigError(f"schedule {new.name}: {error}; {remedy}") from None
+        try:
             where = self._resolve(Target.parse(new.target))
             platform = self._platforms[where.bot or ""]
             platform.check(where)
-            if new.kind == "text":
+            if new.kind == "text" and new.text.strip():
                 platform.body(Reply(new.text))
-        except (ValueError, ConfigError) as error:
+        except ConfigError as error:
             raise ConfigError(f"schedule {new.name}: {error}") from None
         if not new.text.strip():
             raise ConfigError(f"schedule {new.name}: its text is blank; write what to send or to ask")
