@@ -92,7 +92,7 @@ def listing(config: _Settings = None, as_json: _Json = False) -> None:  # noqa: 
     """List the schedules: next times, last firing and what became of it."""
     from rich.table import Table  # noqa: PLC0415
 
-    from buoy.faces.reading import out  # noqa: PLC0415
+    from buoy.faces.status import out  # noqa: PLC0415
 
     rows = _rows(config)
     if as_json:
@@ -116,7 +116,7 @@ def listing(config: _Settings = None, as_json: _Json = False) -> None:  # noqa: 
 def show(name: _Name, config: _Settings = None, as_json: _Json = False) -> None:  # noqa: FBT002
     """Show one schedule whole, with its next times."""
     from buoy.errors import ConfigError  # noqa: PLC0415
-    from buoy.faces.reading import out  # noqa: PLC0415
+    from buoy.faces.status import out  # noqa: PLC0415
 
     row = next((row for row in _rows(config) if row["name"] == name), None)
     if row is None:

@@ -7,7 +7,8 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -15,15 +16,15 @@ import structlog
 from buoy.agents import build
 from buoy.chat import Agent
 from buoy.config import Config
-from buoy.durable import meta
 from buoy.durable.lock import Lock, lock_machine
 from buoy.durable.schedules import Schedule
 from buoy.durable.store import Store
-from buoy.errors import EXIT_OK, StoreError
-from buoy.faces import planning
+from buoy.errors import EXIT_OK, EXIT_REFUSED, BuoyError, StoreError
+from buoy.faces import ending, planning
 from buoy.faces.control import Control
 from buoy.gateway.app import App
 from buoy.gateway.courier import Holding
+from buoy.gateway.health import disk
 from buoy.gateway.platform import Platform
 from buoy.gateway.watch import Watch
 from buoy.gateway.worker import Turns
@@ -31,7 +32,6 @@ from buoy.platforms.qq.platform import QQ, Account
 from buoy.platforms.qq.words import Manner
 
 RENEW_S = 12 * 60 * 60.0
-LAST_WORDS_S = 0.2
 
 log = structlog.get_logger("buoy")
 
@@ -74,6 +74,7 @@ def assemble(
     schedules: Sequence[Schedule] | None = None,
 ) -> App:
     """An application from settings and parts; nothing runs yet. ``schedules`` None: nothing runs by the clock."""
+    before = store.read(lambda db: ending.last(config.data_dir, db))
     return App(
         store,
         lines,
@@ -89,6 +90,7 @@ def assemble(
         bodies_days=config.retention.bodies_days,
         keys_days=config.retention.keys_days,
         schedules=schedules,
+        before=before,
     )
 
 
@@ -136,11 +138,18 @@ async def serve(
         StoreError, BusyError: the store cannot be opened; nothing was started.
     """
     ended = until or asyncio.Event()
-    watch = Watch(ended.set, deadline_s=config.shutdown.deadline_s, stuck_s=config.watch.stuck_s)
-    store = Store.open(config.data_dir, now=time.time())
+    leave = partial(ending.record, config.data_dir)
+    watch = Watch(ended.set, deadline_s=config.shutdown.deadline_s, stuck_s=config.watch.stuck_s, last_words=leave)
+    try:
+        store = Store.open(config.data_dir, now=time.time())
+    except StoreError as error:
+        leave(error.exit_code, str(error))
+        raise
     watch.start()
     try:
         app = assemble(config, store, lines(), answers, schedules)
+        app.sections["loop"] = lambda: {"lag_s": round(watch.lag_s, 3), "max_lag_s": round(watch.max_lag_s, 3)}
+        app.sections["disk"] = lambda: disk(config.data_dir) or {}
         control = Control(config.data_dir, handlers(app))
         await control.start()
         await app.start()
@@ -152,28 +161,25 @@ async def serve(
         watch.begin_shutdown()
         log.info("stopping", deadline_s=config.shutdown.deadline_s)
         await control.stop()
-        lost = app.lost.result() if app.lost.done() else None
-        if lost is None:
-            await _last_words(store, app)
         await app.stop(deadline_s=watch.remaining_s)
+    except Exception as error:
+        code = error.exit_code if isinstance(error, BuoyError) else EXIT_REFUSED
+        leave(code, f"{type(error).__name__}: {error}")
+        raise
     finally:
         watch.begin_shutdown()
         if after is None:
             watch.stop()
         else:
             after.callback(watch.stop)
-    if lost is not None:
+    if app.lost.done():
+        lost = app.lost.result()
+        leave(lost.exit_code, str(lost))
         log.error("store lost", error=str(lost))
         return lost.exit_code
+    leave(EXIT_OK, ending.IN_ORDER)
     log.info("stopped")
     return EXIT_OK
-
-
-async def _last_words(store: Store, app: App) -> None:
-    """Leave the last snapshot for `buoy status`, if the disk is quick enough."""
-    with suppress(StoreError, TimeoutError):
-        async with asyncio.timeout(LAST_WORDS_S):
-            await asyncio.shield(store.write(meta.set, "last", app.health() | {"running": False}))
 
 
 def handlers(app: App) -> dict[str, Any]:
@@ -188,7 +194,7 @@ def handlers(app: App) -> dict[str, Any]:
 
     async def status(asked: dict[str, Any]) -> dict[str, Any]:
         del asked
-        return app.health()
+        return dict(app.health())
 
     async def act(asked: dict[str, Any]) -> dict[str, Any]:
         verbs = {
