@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,17 +100,29 @@ def settings(tmp_path: Path, text: str) -> Any:
 GOOD = '[[schedules]]\nname = "n"\ncron = "@daily"\ntarget = "qq:c2c:a"\n'
 
 
-def test_the_zone_of_the_machine_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tzlocal.unix._cache_tz_name", None)
-    monkeypatch.setenv("TZ", "Australia/Lord_Howe")
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Set the machine's time zone."""
+
+    def set_zone(zone: str) -> None:
+        monkeypatch.setattr("tzlocal.unix._cache_tz_name", None)
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield set_zone
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_the_zone_of_the_machine_is_the_default(tmp_path: Path, machine: Callable[[str], None]) -> None:
+    machine("Australia/Lord_Howe")
     (row,) = planning.of_file(settings(tmp_path, GOOD + 'prompt = "x"'), 5.0)
     assert (row.zone, row.kind, row.text, row.settled_to) == ("Australia/Lord_Howe", "prompt", "x", 5.0)
 
 
-def test_a_machine_without_a_zone_is_told_to_name_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tzlocal.unix._cache_tz_name", None)
-    monkeypatch.setenv("TZ", "Nowhere/Land")
-    with pytest.raises(ConfigError, match=r"^schedules\[0\].zone: missing, and .*; write") as refused:
+def test_a_machine_whose_zone_has_no_name_is_told_to_write_one(tmp_path: Path, machine: Callable[[str], None]) -> None:
+    machine("HERE-7:13")
+    with pytest.raises(ConfigError, match=r"^schedules\[0\].zone: missing, and .*; write one") as refused:
         planning.of_file(settings(tmp_path, GOOD + 'text = "x"'), 0.0)
     assert "\n" not in str(refused.value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from buoy.config import Config
@@ -55,10 +56,14 @@ def machine_zone(setting: str) -> str:
 
     try:
         name = str(get_localzone_name() or "")
-        parse_zone(name)
+        zone = parse_zone(name)
     except (LookupError, ValueError, OSError) as error:
         cause = " ".join(str(error).split())[:200]
         raise ConfigError(f"{setting}: missing, and this machine names no time zone ({cause}); write one") from None
+    now = datetime.now(UTC)
+    if now.astimezone(zone).utcoffset() != now.astimezone().utcoffset():
+        cause = f"its zone is {name}, its clock is not"
+        raise ConfigError(f"{setting}: missing, and this machine is not sure of its own ({cause}); write one")
     return name
 
 
