@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from buoy.chat import Agent, Message
-from buoy.durable import schedules
+from buoy.durable import schedules, schema
 from buoy.durable.schedules import Schedule
+from buoy.durable.store import Store, _start_boot
 from buoy.errors import ConfigError
 from buoy.gateway.worker import Turns
 from buoy.letters import Cause
@@ -123,7 +125,7 @@ def test_a_prompt_waits_for_its_lane_and_its_answer_uses_a_live_anchor() -> None
         await w.put("m2", "after", event_at=wall())
         await asyncio.sleep(5 * MIN)
         await w.put("m3", "last")
-        await w.settle()
+        await asyncio.sleep(10 * MIN)
         assert agent.texts() == ["long", "after", "p", "last"]
         shown = {request.text: request.anchor for request in w.line.requests}
         assert shown["p"] is not None, "Ann wrote a few minutes ago: a reply costs no proactive message"
@@ -266,7 +268,7 @@ def test_a_prompt_that_waited_too_long_after_it_was_fired_is_late_like_any_turn(
     async def test(w: World) -> None:
         await asyncio.sleep(29 * MIN)
         await w.put("m1", "long")
-        await w.settle()
+        await asyncio.sleep(35 * MIN)
         assert agent.texts() == ["long"]
         assert "skipped" in w.events()[f"p/{at('23:00')}"]["reason"]
 
@@ -422,3 +424,34 @@ def test_an_edit_of_the_file_does_not_fire_the_past() -> None:
             assert w.line.texts() == ["others"]
 
     clock.run(main())
+
+
+def test_killed_after_any_commit_each_planned_time_is_fired_once() -> None:
+    """What is on disk changes with commits only, so this is a kill at every point of time."""
+    jobs = [schedule("t", misfire="all"), prompt("p", misfire="all", target=CAT)]
+    copies: list[tuple[Any, sqlite3.Connection]] = []
+
+    def commit(db: sqlite3.Connection) -> None:
+        db.execute("COMMIT")
+        tables = ("SELECT * FROM schedule", "SELECT id, state FROM inbox", "SELECT id, state FROM outbox")
+        seen = [db.execute(sql).fetchall() for sql in tables]
+        if not copies or copies[-1][0] != seen:
+            copy = schema.open_memory()
+            db.backup(copy)
+            copies.append((seen, copy))
+
+    async def main() -> None:
+        async with gateway(Line(), schedules=jobs, commit=commit) as w:
+            await asyncio.sleep(2.6 * HOUR)
+            expected = sorted(w.letters())
+            assert len(expected) == 3 + 3
+        for _, copy in copies:
+            store = Store(copy, copy, _start_boot(copy, wall()), threaded=False)
+            async with gateway(Line(), schedules=jobs, store=store) as w:
+                await asyncio.sleep(2.0)
+                assert sorted(w.letters()) == expected
+                assert sum(row["type"] == "schedule" for row in w.events().values()) == 3
+                assert {row["missed"] for row in w.app.health()["schedules"].values()} == {0}
+
+    clock.run(main())
+    assert len(copies) > 12

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from buoy.durable import schedules
+from buoy.durable.schedules import Schedule
 from tests.system.processes import ROOT, Buoy, Platform, buoy, platform, wait_until
 
 pytestmark = pytest.mark.system
@@ -60,6 +62,18 @@ def add(process: Buoy, name: str, cron: str, target: str, *options: str) -> None
     assert done.returncode == 0, done.stderr
 
 
+def keep(process: Buoy, at: datetime, target: str, **changes: str) -> None:
+    """What `buoy schedule add` would have stored at this time, without the second that a command takes."""
+    said = {"kind": "text", "misfire": "all", **changes}
+    new = Schedule(
+        said["name"], "command", said["cron"], "UTC", target, said["kind"], said["text"], said["misfire"],
+        at.timestamp(), at.timestamp(),
+    )  # fmt: skip
+    with closing(sqlite3.connect(process.directory / "buoy.db")) as db:
+        assert schedules.add(db, new)
+        db.commit()
+
+
 def rows(process: Buoy, sql: str) -> list[Any]:
     with closing(sqlite3.connect(f"file:{process.directory / 'buoy.db'}?mode=ro", uri=True)) as db:
         return db.execute(sql).fetchall()
@@ -98,10 +112,9 @@ def test_a_job_at_23_50_with_qq_unreachable_and_the_power_off_at_23_51(
 def test_killed_at_every_point_around_a_firing_each_planned_time_is_fired_once(judge: Platform, process: Buoy) -> None:
     target = somebody(judge, process)
     minute = next_day(12, 0)
-    set_clock(process, minute - timedelta(minutes=1))
-    add(process, "t", "* * * * *", target, "--text", "tick", "--misfire", "all")
-    add(process, "p", "* * * * *", target, "--prompt", "tock", "--misfire", "all")
     began = minute
+    keep(process, minute - timedelta(seconds=30), target, name="t", cron="* * * * *", text="tick")
+    keep(process, minute - timedelta(seconds=30), target, name="p", cron="* * * * *", text="tock", kind="prompt")
     judge.network("down")
     interrupted: Counter[int] = Counter()
     for after_s in KILLED_AFTER_S:
@@ -128,9 +141,8 @@ def test_killed_at_every_point_around_a_firing_each_planned_time_is_fired_once(j
 
 def test_a_machine_that_was_off_at_three_planned_times(judge: Platform, process: Buoy) -> None:
     target = somebody(judge, process)
-    set_clock(process, next_day(0, 30))
     for policy in ("skip", "once", "all"):
-        add(process, policy, "0 * * * *", target, "--text", policy, "--misfire", policy)
+        keep(process, next_day(0, 30), target, name=policy, cron="0 * * * *", text=policy, misfire=policy)
     set_clock(process, next_day(3, 30))
     process.start()
     wait_until(lambda: len(texts(judge)) == 1 + 0 + 1 + 3, "what the policies make up for")
@@ -141,6 +153,4 @@ def test_a_machine_that_was_off_at_three_planned_times(judge: Platform, process:
     assert process.command("schedule", "run", "late").returncode == 0
     wait_until(lambda: "through the running one" in texts(judge), "fired by hand")
     assert process.command("schedule", "remove", "late").returncode == 0
-    assert [row["name"] for row in json.loads(process.command("schedule", "list", "--json").stdout)] == [
-        "all", "once", "skip",
-    ]  # fmt: skip
+    assert rows(process, "SELECT name FROM schedule ORDER BY name") == [("all",), ("once",), ("skip",)]
