@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -147,3 +148,21 @@ def test_a_machine_whose_zone_has_no_name_is_told_to_write_one(tmp_path: Path, m
 def test_wrong_settings_are_one_line(tmp_path: Path, text: str, line: str) -> None:
     with pytest.raises(ConfigError, match=line):
         planning.of_file(settings(tmp_path, text), 0.0)
+
+
+def test_a_target_that_no_bot_reaches_ends_the_start_with_2_and_status_says_so(tmp_path: Path) -> None:
+    (tmp_path / "buoy.toml").write_text(GOOD.replace("qq:c2c:a", "qq:c2c:a@9") + 'text = "x"')
+    environ = {**os.environ, **ENVIRON, "BUOY_DATA_DIR": str(tmp_path / "data")}
+
+    def buoy(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "buoy", *words]
+        return subprocess.run(
+            command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=30
+        )
+
+    started = buoy("run")
+    assert (started.returncode, started.stderr.splitlines()[-1:]) == (
+        2,
+        ["buoy: schedule n: target qq:c2c:a@9 names no bot of this Buoy; append one of: @1"],
+    )
+    assert json.loads(buoy("status", "--json").stdout)["ended"]["code"] == 2

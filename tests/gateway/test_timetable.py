@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from buoy.chat import Agent, Message
+from buoy.chat import Agent, Message, Reply
 from buoy.durable import schedules, schema
 from buoy.durable.schedules import Schedule
 from buoy.durable.store import Store, _start_boot
+from buoy.durable.trace import trace
 from buoy.errors import ConfigError
 from buoy.gateway.worker import Turns
 from buoy.letters import Cause
@@ -180,7 +181,8 @@ def test_the_planner_says_the_same_of_texts_and_prompts() -> None:
     play(test, schedules=[schedule("t", target=CAT), prompt("p", target=CAT)])
 
 
-def test_a_disk_that_refuses_fires_nothing_and_is_tried_again() -> None:
+@pytest.mark.parametrize("jobs", [[schedule("t")], [prompt("p")], [schedule("t"), prompt("p")]])
+def test_a_disk_that_refuses_fires_nothing_and_is_tried_again(jobs: list[Schedule]) -> None:
     disk = Disk()
 
     async def test(w: World) -> None:
@@ -191,13 +193,13 @@ def test_a_disk_that_refuses_fires_nothing_and_is_tried_again() -> None:
             assert w.events() == {}
         await asyncio.sleep(MIN)
         await w.settle()
-        assert sorted(w.line.texts()) == ["p", "t"]
-        assert w.app.timetable.health()["t"]["missed"] == 0
+        assert sorted(w.line.texts()) == [job.name for job in reversed(jobs)]
+        assert {row["missed"] for row in w.app.timetable.health().values()} == {0}
         await w.put("m1", "the lane goes on")
         await w.settle()
         assert "the lane goes on" in w.line.texts()
 
-    play(test, commit=disk, schedules=[schedule("t"), prompt("p")])
+    play(test, commit=disk, schedules=jobs)
 
 
 @pytest.mark.parametrize("kind", ["text", "prompt"])
@@ -328,6 +330,17 @@ def test_commands_change_what_runs_at_once() -> None:
     play(test, schedules=[schedule()])
 
 
+def test_the_first_schedule_of_all_wakes_the_service() -> None:
+    async def test(w: World) -> None:
+        await asyncio.sleep(50)
+        await w.app.timetable.add(schedule("new", source="command", cron="* * * * *", settled_to=wall()))
+        await asyncio.sleep(11)
+        assert w.line.texts() == ["new"]
+        assert [request.at - clock.START for request in w.line.requests] == pytest.approx([60], abs=0.1)
+
+    play(test, schedules=[])
+
+
 def test_fired_by_hand_besides_its_plan() -> None:
     async def test(w: World) -> None:
         letter, row = await w.app.timetable.fire_now("t"), await w.app.timetable.fire_now("p")
@@ -335,6 +348,7 @@ def test_fired_by_hand_besides_its_plan() -> None:
         assert (letter[:4], row[:3]) == ("out/", "in/")
         assert sorted(w.line.texts()) == ["p", "t"]
         assert w.app.timetable.health()["t"]["last_state"] == "sent"
+        assert any("planned" in text for _, text in w.store.read(trace, row)), "nobody wrote it at the platform"
         await asyncio.sleep(HOUR)
         assert sorted(w.line.texts()) == ["p", "p", "t", "t"]
 
@@ -381,6 +395,30 @@ def test_a_schedule_whose_bot_is_gone_waits_and_the_others_run() -> None:
             assert list(w.app.timetable.health()) == ["lost"], "the file names none any more"
 
     clock.run(main())
+
+
+def test_a_schedule_that_breaks_is_told_and_the_others_run() -> None:
+    class Breaks(Line):
+        broken = True
+
+        def body(self, reply: Reply) -> bytes:
+            if reply.text == "a" and self.broken and wall() > START + 29 * MIN:
+                raise RuntimeError("a bug")
+            return super().body(reply)
+
+    line = Breaks()
+
+    async def test(w: World) -> None:
+        await asyncio.sleep(31 * MIN)
+        assert w.line.texts() == ["b"]
+        assert w.app.timetable.health()["a"]["trouble"] == "RuntimeError: a bug"
+        line.broken = False
+        await asyncio.sleep(MIN)
+        assert w.line.texts() == ["b", "a"]
+        assert w.app.timetable.health()["a"]["trouble"] == ""
+        assert w.app.supervisor.children["schedules"].restarts == 0
+
+    play(test, line=line, schedules=[schedule("a"), schedule("b")])
 
 
 def test_a_clock_that_is_put_back_and_forward_fires_nothing_twice() -> None:

@@ -165,7 +165,7 @@ class Timetable:
             try:
                 self._reload()
                 for entry in sorted(self._entries.values(), key=lambda one: one.next_at or 0.0):
-                    await self._settle(entry)
+                    await self._attend(entry)
                 pause = self._pause()
             except StoreError as error:
                 log.warning("schedules wait for the disk", error=str(error))
@@ -188,16 +188,30 @@ class Timetable:
         known, self._entries = self._entries, {}
         for row in rows:
             before = known.get(row.name)
-            self._entries[row.name] = before if before is not None and before.row == row else self._entry(row, before)
+            is_same = before is not None and before.row == row and not before.trouble
+            self._entries[row.name] = before if before is not None and is_same else self._entry(row, before)
 
     def _entry(self, row: Schedule, before: _Entry | None = None) -> _Entry:
         try:
             plan, _ = self.check(row)
+            return _Entry(row, plan, plan.next(row.settled_to))
         except ConfigError as error:
             if before is None or before.trouble != str(error):
                 log.error("schedule cannot be fired", schedule=row.name, reason=str(error))  # noqa: TRY400
             return _Entry(row, None, None, str(error))
-        return _Entry(row, plan, plan.next(row.settled_to))
+        except Exception as error:
+            log.exception("schedule failed", schedule=row.name)
+            return _Entry(row, None, None, _bug(error))
+
+    async def _attend(self, entry: _Entry) -> None:
+        """Settle one schedule; one that breaks does not keep the others from it, and is tried again later."""
+        try:
+            await self._settle(entry)
+        except StoreError:
+            raise
+        except Exception as error:
+            log.exception("schedule failed", schedule=entry.row.name)
+            entry.plan, entry.next_at, entry.trouble = None, None, _bug(error)
 
     async def _settle(self, entry: _Entry) -> None:
         """Commit step after step until nothing of this schedule is due."""
@@ -295,6 +309,10 @@ class Timetable:
             "missed_at": row["missed_at"],
             "trouble": "" if entry is None else entry.trouble,
         }
+
+
+def _bug(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:300]
 
 
 def told(one: Schedule, now: float) -> dict[str, Any]:
