@@ -124,14 +124,20 @@ def test_a_dead_letter_is_retried_and_arrives(browser: Browser, port: Harbour) -
         expect(one.page.locator(f"{row} .tag")).to_have_text("sent")
 
 
-def test_a_retry_that_fails_again_is_told_as_it_was(browser: Browser, port: Harbour) -> None:
-    with tab(browser, port.url) as one:
+def test_a_retry_that_fails_again_is_told_even_where_no_snapshot_shows_it(browser: Browser, port: Harbour) -> None:
+    with tab(browser, port.url, expects=[CUT_OFF]) as one:
         _, name = dead_letter(port, "twice unlucky")
+        stale = one.page.evaluate("fetch('status.json').then((answer) => answer.text())")
+        one.page.route("**/status.json", lambda route: route.fulfill(body=stale))
+        one.page.route("**/events", lambda route: route.abort())
+        one.page.reload()
         row = row_of(one, name)
         port.refuse(GONE)
+        port.judge.ask("POST", "/faults", kind="slow", mode="before", endpoint="send", seconds=0.7)
         one.page.get_by_role("button", name=f"Retry {name}", exact=True).click()
         expect(one.page.locator(f"{row} .letter-told")).to_contain_text("dead in ")
         expect(one.page.get_by_role("button", name=f"Retry {name}", exact=True)).to_be_visible()
+        assert one.text("#word") == "Up", "a page without a stream looks by itself"
 
 
 def test_a_letter_is_dropped_after_a_question_in_the_page(browser: Browser, port: Harbour) -> None:
