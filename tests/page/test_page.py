@@ -10,6 +10,7 @@ import re
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -47,6 +48,18 @@ def row_of(one: Tab, name: str) -> str:
     """A selector of the row of a letter or turn."""
     one.until("name => [...document.querySelectorAll('.letter-name')].some((e) => e.textContent === name)", name)
     return f".letter:has(.letter-name:text-is('{name}'))"
+
+
+def status_of(one: Tab) -> dict[str, Any]:
+    """The snapshot that Buoy tells now."""
+    return dict(one.page.evaluate("fetch('status.json').then((answer) => answer.json())"))
+
+
+def told(one: Tab, status: dict[str, Any]) -> None:
+    """Load the page anew; from now on this snapshot is all that it is told, and no stream (``CUT_OFF``)."""
+    one.page.route("**/status.json", lambda route: route.fulfill(json=status))
+    one.page.route("**/events", lambda route: route.abort())
+    one.page.reload()
 
 
 # --- the state ---------------------------------------------------------------------------------------------------
@@ -109,6 +122,43 @@ def test_without_buoy_the_page_says_that_it_knows_nothing_until_buoy_is_back(bro
             assert one.text("#contact") == "in contact"
 
 
+def test_several_bots_stand_one_by_one_and_alerts_above_all(browser: Browser, port: Harbour) -> None:
+    with tab(browser, port.url, expects=[CUT_OFF]) as one:
+        status = status_of(one)
+        (bot,) = status["bots"].values()
+        down = {"state": "down", "cause": "zombie", "reason": HOSTILE, "attempt": 2, "next_try_s": 400.0}
+        status["bots"] = {"1": bot, HOSTILE: bot | down}
+        status["state"] = "down"
+        status["alerts"] = {
+            "open": [
+                *({"rule": "down", "subject": HOSTILE, "since": status["at"] - 300, "times": 1, "detail": HOSTILE},),
+                {
+                    "rule": "novel",
+                    "title": "unheard of",
+                    "subject": "",
+                    "since": status["at"],
+                    "times": 3,
+                    "detail": "d",
+                },
+            ],
+            "undelivered": 2,
+            "oldest_undelivered_s": 90.0,
+        }
+        told(one, status)
+        one.until_state("down")
+        assert one.text("#why .cause") == "1 of 2 bots are up."
+        rows = one.page.locator("#bot-list .bot")
+        expect(rows).to_have_count(2)
+        expect(rows.nth(0)).to_contain_text("Up")
+        expect(rows.nth(1)).to_contain_text("heartbeats are not answered")
+        expect(rows.nth(1)).to_contain_text(f"{HOSTILE}attempt 2 · next try in 6 min")
+        alerts = one.text("#alerts")
+        assert f"not connected · {HOSTILE} for 5 min" in alerts
+        assert "unheard of for 0 s" in alerts
+        assert "d (3 times)" in alerts
+        assert "2 notices are not delivered yet; the oldest waits 1 min 30 s." in alerts
+
+
 # --- what needs a person -----------------------------------------------------------------------------------------
 
 
@@ -127,10 +177,7 @@ def test_a_dead_letter_is_retried_and_arrives(browser: Browser, port: Harbour) -
 def test_a_retry_that_fails_again_is_told_even_where_no_snapshot_shows_it(browser: Browser, port: Harbour) -> None:
     with tab(browser, port.url, expects=[CUT_OFF]) as one:
         _, name = dead_letter(port, "twice unlucky")
-        stale = one.page.evaluate("fetch('status.json').then((answer) => answer.text())")
-        one.page.route("**/status.json", lambda route: route.fulfill(body=stale))
-        one.page.route("**/events", lambda route: route.abort())
-        one.page.reload()
+        told(one, status_of(one))
         row = row_of(one, name)
         port.refuse(GONE)
         port.judge.ask("POST", "/faults", kind="slow", mode="before", endpoint="send", seconds=0.7)

@@ -17,7 +17,7 @@ FILES = {path.name: path.read_text("utf-8") for path in sorted(STATIC.iterdir())
 SCRIPTS = {name: text for name, text in FILES.items() if name.endswith(".js") and name != "words.js"}
 LINE = re.compile(r'^  "([^"]+)": "((?:[^"\\]|\\.)*)",$', re.MULTILINE)
 EN, ZH = (dict(LINE.findall(part)) for part in re.split(r"^const zh = ", FILES["words.js"], flags=re.MULTILINE))
-DYNAMIC = ("state.", "row.", "cause.", "remedy.", "phase.", "inbox.", "outbox.", "way.", "pulse.", "alert.")
+DYNAMIC = ("state.", "row.", "cause.", "remedy.", "phase.", "inbox.", "outbox.", "way.", "pulse.", "rule.")
 """Groups of which the code builds the keys."""
 
 

@@ -35,7 +35,7 @@ class Doorman:
             timer.cancel()
 
     def _too_slow(self, handler: web.RequestHandler) -> None:
-        del self._silent[handler]
+        self._silent.pop(handler, None)
         cut(handler)
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 KEPT: Final = 6  # characters of an openid: enough to tell conversations apart
 PREVIEW: Final = 200  # characters of a text
 
-_LANE: Final = re.compile(rf"\b([a-z]+:[a-z0-9]+:[^\s:@]{{{KEPT}}})[^\s:@]+")
+_LANE: Final = re.compile(rf"\b([a-z]+:[a-z0-9]+:[\w-]{{{KEPT}}})[\w-]+")
 
 
 def shortened(text: str) -> str:
