@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+class _Level(StrEnum):
+    DEBUG, INFO, WARNING, ERROR = "debug", "info", "warning", "error"
+
 
 _Settings = Annotated[Path | None, typer.Option("--config", "-c", help="Settings file; default ./buoy.toml if there.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -100,6 +106,21 @@ def status(config: _Settings = None, as_json: _Json = False) -> None:
     from buoy.faces import reading  # noqa: PLC0415
 
     raise typer.Exit(reading.status(settings(config, bots=False).data_dir, as_json=as_json))
+
+
+@app.command()
+def logs(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
+    count: Annotated[int, typer.Option("--lines", "-n", help="How many of the newest lines.", min=0)] = 50,
+    level: Annotated[_Level, typer.Option(help="Only lines of this level or worse.")] = _Level.DEBUG,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the lines as they are.")] = False,
+    config: _Settings = None,
+) -> None:
+    """Show the newest lines of the log; works while Buoy is dead."""
+    from buoy.faces import logs as reader  # noqa: PLC0415
+
+    folder = settings(config, bots=False).data_dir
+    raise typer.Exit(reader.logs(folder, count=count, follow=follow, as_is=as_json, level=level.value))
 
 
 @app.command()
