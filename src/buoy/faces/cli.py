@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from buoy import __version__
+from buoy.faces import service_cli
 
 if TYPE_CHECKING:
     from buoy.config import Config
@@ -24,11 +24,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class _Level(StrEnum):
-    DEBUG, INFO, WARNING, ERROR = "debug", "info", "warning", "error"
-
 
 _Settings = Annotated[Path | None, typer.Option("--config", "-c", help="Settings file; default ./buoy.toml if there.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -109,21 +104,6 @@ def status(config: _Settings = None, as_json: _Json = False) -> None:
 
 
 @app.command()
-def logs(
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
-    count: Annotated[int, typer.Option("--lines", "-n", help="How many of the newest lines.", min=0)] = 50,
-    level: Annotated[_Level, typer.Option(help="Only lines of this level or worse.")] = _Level.DEBUG,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the lines as they are.")] = False,
-    config: _Settings = None,
-) -> None:
-    """Show the newest lines of the log; works while Buoy is dead."""
-    from buoy.faces import logs as reader  # noqa: PLC0415
-
-    folder = settings(config, bots=False).data_dir
-    raise typer.Exit(reader.logs(folder, count=count, follow=follow, as_is=as_json, level=level.value))
-
-
-@app.command()
 def trace(
     name: Annotated[str, typer.Argument(help="Message id, row (in/7, out/9) or letter key.")],
     config: _Settings = None,
@@ -190,6 +170,10 @@ def _rows(kind: str, about: str, states: str) -> None:
 _rows("inbox", "Received messages and their turns.", "stored, waiting, running, done, dead")
 _rows("outbox", "Letters to send.", "queued, claimed, sent, held, unsure, dead, merged, dropped")
 _rows("deadletter", "Turns and letters that ended without success.", "dead, unsure")
+
+
+for command in (service_cli.setup, service_cli.logs):
+    app.command()(command)
 
 
 @app.callback(invoke_without_command=True)
