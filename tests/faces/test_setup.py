@@ -18,7 +18,8 @@ import pytest
 
 from buoy.config import load
 from buoy.errors import ConfigError
-from buoy.faces.setup import Answers, answers_of, toml, write
+from buoy.faces.placing import write
+from buoy.faces.setup import Answers, answers_of, toml
 from buoy.faces.setup_words import TROUBLES, WORDS, word
 from buoy.protocol.session import Trouble
 from tests.system.processes import APP_ID, SECRET, Platform, platform

@@ -172,7 +172,7 @@ _rows("outbox", "Letters to send.", "queued, claimed, sent, held, unsure, dead, 
 _rows("deadletter", "Turns and letters that ended without success.", "dead, unsure")
 
 
-for command in (service_cli.setup, service_cli.logs):
+for command in (service_cli.setup, service_cli.install, service_cli.uninstall, service_cli.logs):
     app.command()(command)
 
 

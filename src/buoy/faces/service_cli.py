@@ -79,3 +79,32 @@ def setup(
     given = Answers(app_id, secret, secret_file, agent, model, base_url, api_base=api_base, data_dir=data_dir)
     manner = Manner(file, asks=not yes and sys.stdin.isatty(), checks=not no_check, replaces=force)
     raise typer.Exit(begin(given, manner, os.environ))
+
+
+_System = Annotated[
+    bool | None, typer.Option("--system/--user", help="For the machine, or for you; default: system for root.")
+]
+
+
+def install(
+    config: _File = None,
+    system: _System = None,
+    show: Annotated[bool, typer.Option("--print", help="Only show the unit.")] = False,
+    now: Annotated[bool, typer.Option("--now/--no-start", help="Start it at once.")] = True,
+) -> None:
+    """Run Buoy with the machine: write, enable and start a systemd unit, and say each step."""
+    from buoy.faces import installing  # noqa: PLC0415
+
+    is_system = _is_root() if system is None else system
+    raise typer.Exit(installing.install(config, os.environ, is_system=is_system, shows=show, starts=now))
+
+
+def uninstall(system: _System = None) -> None:
+    """Stop and remove what `buoy install` made; settings and data stay."""
+    from buoy.faces import installing  # noqa: PLC0415
+
+    raise typer.Exit(installing.uninstall(os.environ, is_system=_is_root() if system is None else system))
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0

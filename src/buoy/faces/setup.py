@@ -8,14 +8,10 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
-import os
 import shlex
-import stat
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -23,6 +19,7 @@ from typing import Final
 from buoy.config import DEFAULT_FILE, Config, default_data_dir, load
 from buoy.errors import EXIT_OK, EXIT_REFUSED, ConfigError
 from buoy.faces.checking import Verdict, check
+from buoy.faces.placing import write
 from buoy.faces.setup_words import trouble, word
 from buoy.protocol.session import Trouble
 
@@ -238,51 +235,7 @@ def _may_replace(file: Path, environ: Mapping[str, str]) -> bool:
     return input(f"{word('exists', environ, file=file)} [y/N]: ").strip().lower() in {"y", "yes", "是"}
 
 
-# --- writing ---------------------------------------------------------------------------------------------------
-
-
-def write(file: Path, text: str, *, mode: int = 0o600) -> Path | None:
-    """Put a file there in one step and keep a copy of another one that was there; returns the copy.
-
-    Raises:
-        ConfigError: it cannot be written; the old file is as it was.
-    """
-    scratch = file.with_name(f".{file.name}.{os.getpid()}.new")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        backup = _backup(file, text)
-        handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            if hasattr(os, "fchmod"):
-                os.fchmod(out.fileno(), mode)  # whatever the umask
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        scratch.replace(file)
-    except OSError as error:
-        with suppress(OSError):
-            scratch.unlink()
-        raise ConfigError(
-            f"cannot write {file} ({error.strerror}); choose another place or check who owns it"
-        ) from None
-    return backup
-
-
-def _backup(file: Path, text: str) -> Path | None:
-    """Copy what is there and different, as private as it was."""
-    try:
-        old = file.read_bytes()
-    except FileNotFoundError:
-        return None
-    if old == text.encode():
-        return None
-    backup = file.with_name(f"{file.name}.{time.strftime('%Y%m%d-%H%M%S')}.bak")
-    with suppress(FileNotFoundError):
-        backup.unlink()
-    handle = os.open(backup, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IMODE(file.stat().st_mode) & 0o700)
-    with os.fdopen(handle, "wb") as out:
-        out.write(old)
-    return backup
+# --- telling ----------------------------------------------------------------------------------------------------
 
 
 def _explain(file: Path, environ: Mapping[str, str]) -> None:
