@@ -48,6 +48,8 @@ docs: $(READY)  ## what is generated in docs/resilience*.md; with BUOY_MEASURED=
 lock: $(READY)  ## dependencies anew, with hashes
 	$(BIN)/pip install --quiet pip-tools
 	$(PIN) --extra openai --extra speed --output-file requirements/dev.lock pyproject.toml requirements/dev.in
+	$(PIN) --extra openai --extra speed --constraint requirements/dev.lock --output-file requirements/image.lock pyproject.toml
+	$(PIN) --constraint requirements/dev.lock --output-file requirements/build.lock requirements/build.in
 	$(PIN) --output-file requirements/nonebot.lock requirements/nonebot.in
 	$(PIN) --output-file requirements/botpy.lock requirements/botpy.in
 
