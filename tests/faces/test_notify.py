@@ -103,10 +103,17 @@ def test_only_progress_is_fed(fed: Facts, now: Facts, is_fed: bool) -> None:  # 
     assert has_progress(fed, now) is is_fed
 
 
-UP = {"connected": True, "phase": "live", "attempt": 0, "cause": None}
-FIRST = {"connected": False, "phase": "opening", "attempt": 0, "cause": None}
-FAILED = {"connected": False, "phase": "opening", "attempt": 1, "cause": "unreachable"}
-BLOCKED = {"connected": False, "phase": "blocked", "attempt": 0, "cause": "ip", "remedy": "add this address"}
+UP = {"connected": True, "state": "up", "phase": "live", "attempt": 0, "cause": None}
+FIRST = {"connected": False, "state": "down", "phase": "opening", "attempt": 0, "cause": None}
+FAILED = {"connected": False, "state": "down", "phase": "opening", "attempt": 1, "cause": "unreachable"}
+BLOCKED = {
+    "connected": False,
+    "state": "blocked",
+    "phase": "blocked",
+    "attempt": 0,
+    "cause": "ip",
+    "remedy": "add this address",
+}
 
 
 @pytest.mark.parametrize(
@@ -131,8 +138,8 @@ def test_ready_when_every_first_attempt_has_ended_or_time_is_up(
 def test_the_states_in_words() -> None:
     assert in_words({"1": UP}) == "1 of 1 bots connected"
     told = in_words({"1": UP, "2": FAILED, "3": BLOCKED, "4": FIRST})
-    assert told == "1 of 4 bots connected; 2 opening (unreachable); 3 blocked (add this address); 4 opening"
-    assert in_words({"1": FAILED}) == in_words({"1": FAILED | {"attempt": 1, "next_try_s": 3.2}})
+    assert told == "1 of 4 bots connected; 2 down (unreachable); 3 blocked (add this address); 4 down"
+    assert in_words({"1": FAILED}) == in_words({"1": FAILED | {"attempt": 2, "phase": "waiting", "next_try_s": 3.2}})
     assert len(in_words({str(n): FAILED for n in range(500)})) <= notify.LINE
 
 
@@ -161,7 +168,7 @@ def test_ready_once_states_when_they_change_and_food_three_times_an_interval(man
         app = App(Store.open_memory(now=0.0), [line], {})  # type: ignore[list-item]
         app.supervisor.keep("notify", Heartbeat(_notifier(manager), app).run)
         await asyncio.sleep(9.5)
-        assert heard(manager) == ["STATUS=0 of 1 bots connected; 1 opening", "WATCHDOG=1"], "the first attempt runs"
+        assert heard(manager) == ["STATUS=0 of 1 bots connected; 1 down", "WATCHDOG=1"], "the first attempt runs"
         line.told = dict(UP)
         await asyncio.sleep(1.0)
         assert heard(manager) == ["READY=1\nSTATUS=1 of 1 bots connected", "WATCHDOG=1"]
@@ -169,7 +176,7 @@ def test_ready_once_states_when_they_change_and_food_three_times_an_interval(man
         assert heard(manager) == ["WATCHDOG=1"] * 2
         line.told = dict(FAILED)
         await asyncio.sleep(1.0)
-        assert heard(manager)[0] == "STATUS=0 of 1 bots connected; 1 opening (unreachable)"
+        assert heard(manager)[0] == "STATUS=0 of 1 bots connected; 1 down (unreachable)"
         await app.supervisor.stop(timeout_s=1.0)
 
     clock.run(main())

@@ -64,7 +64,7 @@ def test_ready_states_food_and_stopping(judge: Platform, manager: Manager, proce
     wait_until(lambda: len(manager.hears("WATCHDOG=1")) >= 3, "food", 5)
     judge.ask("POST", "/faults", kind="upgrade_status", status=503)
     judge.ask("POST", "/faults", kind="ws_reset")
-    wait_until(lambda: manager.hears("STATUS=0 of 1 bots connected; 102000001 waiting (unreachable)"), "the new state")
+    wait_until(lambda: manager.hears("STATUS=0 of 1 bots connected; 102000001 down (unreachable)"), "the new state")
     process.terminate()
     assert manager.hears("STOPPING=1") == ["STOPPING=1\nSTATUS=stopping"]
     assert manager.told[-1][1].startswith("STOPPING=1"), "nothing is fed after that"

@@ -109,7 +109,7 @@ def in_words(bots: Mapping[str, Mapping[str, Any]]) -> str:
     for name, bot in bots.items():
         if not bot.get("connected"):
             why = next((str(bot[key]) for key in ("remedy", "cause") if bot.get(key)), "")
-            parts.append(f"{name} {bot.get('phase', '')}{f' ({why})' if why else ''}")
+            parts.append(f"{name} {bot['state']}{f' ({why})' if why else ''}")
     return "; ".join(parts)[:LINE]
 
 
