@@ -47,13 +47,13 @@ def test_a_file_that_may_not_be_read_is_one_line(tmp_path: Path, capsys: pytest.
 
 def test_the_tail_loses_and_repeats_no_line_through_rotations(tmp_path: Path) -> None:
     path = tmp_path / FILE
-    tail, file = Tail(path), Rotating(path, size=300)
+    tail, file = Tail(path), Rotating(path, size=250)
     assert tail.read() == []
     got = []
-    for number in range(30):
-        file.write([line(number)])
+    for number in range(0, 60, 2):  # some rotations fall between two lines that are read together
+        file.write([line(number), line(number + 1)])
         got += tail.read()
-    assert got == [line(number) for number in range(30)]
+    assert got == [line(number) for number in range(60)]
     tail.close()
 
 
