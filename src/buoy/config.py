@@ -51,6 +51,7 @@ __all__ = [
 ]  # fmt: skip
 
 DEFAULT_FILE: Final = "buoy.toml"
+SHORTEST_TOKEN: Final = 16  # ours: of random letters some 95 bits
 _KIND: Final = re.compile(r"echo|openai|command:\s*\S.*|python:[\w.]+:[\w.]+", re.DOTALL)
 
 
@@ -141,6 +142,7 @@ class _Reader:
             document["data_dir"] = _path(self.folder, folder, "data_dir")
         if "BUOY_LISTEN" in env:
             _table(document, "web")["listen"] = env["BUOY_LISTEN"]
+        self._secret(_table(document, "web"), "token", "web", ("BUOY_WEB_",), wins=True)
         if "BUOY_SHUTDOWN_S" in env:
             _table(document, "shutdown")["deadline_s"] = number(env["BUOY_SHUTDOWN_S"])
         if "BUOY_STUCK_S" in env:
@@ -294,6 +296,9 @@ def _check(document: Document) -> None:
     _, colon, port = listen.rpartition(":")
     if listen != "off" and not (colon and port.isascii() and port.isdigit() and int(port) < 1 << 16):
         raise wrong("web.listen", f"{listen!r} is not an address to listen on")
+    token = document.web.token
+    if token is not None and len(token.reveal()) < SHORTEST_TOKEN:
+        raise wrong("web.token", f"shorter than {SHORTEST_TOKEN} characters can be guessed")
     if document.retention.keys_days < document.retention.bodies_days:
         raise wrong("retention.keys_days", "shorter than retention.bodies_days")
 

@@ -89,9 +89,13 @@ class Bot(Table, frozen=True):
 
 
 class Web(Table, frozen=True):
-    """`[web]`: the status page."""
+    """`[web]`: the status page and the API behind it."""
 
     listen: str = "127.0.0.1:8765"
+    token: Secret | None = None
+    """None: one is made and kept in the data directory."""
+    login: Literal["remote", "always"] = "remote"
+    """Who has to show the token for reading: everybody but this machine, or everybody."""
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -215,6 +219,9 @@ SETTINGS: Final = tuple(
         ("bots.agent.system", "", "a text", "openai: the system prompt"),
         ("bots.agent.history_turns", "", "a whole number from 0 to 1000", "earlier turns to show"),
         ("web.listen", "BUOY_LISTEN", "HOST:PORT, or off", "status page; port 0 takes a free one"),
+        ("web.token", "BUOY_WEB_TOKEN", "16 characters or more", "for the page from elsewhere, and for POST /send"),
+        ("web.token_file", "BUOY_WEB_TOKEN_FILE", "a file that holds the token", "instead of it"),
+        ("web.login", "", "remote or always", "always: reading on this machine needs the token too"),
         ("shutdown.deadline_s", "BUOY_SHUTDOWN_S", "seconds from 0.1 to 600", "longest orderly stop"),
         ("watch.stuck_s", "BUOY_STUCK_S", "seconds from 0.5 to 3600", "how long the loop may stand still"),
         ("alerts.urls", "BUOY_ALERTS", "a list of addresses (in one text: commas)", "webhook or apprise"),

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -30,6 +30,9 @@ from buoy.gateway.watch import Watch
 from buoy.gateway.worker import Turns
 from buoy.platforms.qq.platform import QQ, Account
 from buoy.platforms.qq.words import Manner
+
+if TYPE_CHECKING:
+    from buoy.faces.web.server import Web
 
 RENEW_S = 12 * 60 * 60.0
 
@@ -153,6 +156,7 @@ async def serve(
         control = Control(config.data_dir, handlers(app))
         await control.start()
         await app.start()
+        web = _web(config, app)
         if on_start is not None:
             on_start(app)
         log.info("started", bots=list(app.platforms), data=str(config.data_dir), pid=os.getpid())
@@ -161,6 +165,8 @@ async def serve(
         watch.begin_shutdown()
         log.info("stopping", deadline_s=config.shutdown.deadline_s)
         await control.stop()
+        if web is not None:
+            await web.stop()
         await app.stop(deadline_s=watch.remaining_s)
     except Exception as error:
         code = error.exit_code if isinstance(error, BuoyError) else EXIT_REFUSED
@@ -180,6 +186,19 @@ async def serve(
     leave(EXIT_OK, ending.IN_ORDER)
     log.info("stopped")
     return EXIT_OK
+
+
+def _web(config: Config, app: App) -> Web | None:
+    """Serve the page and its API beside the gateway, where the settings want that."""
+    if config.web.address is None:
+        return None
+    from buoy.faces.web.server import Web  # noqa: PLC0415  who serves no page needs none of it in memory
+
+    web = Web(app, config.web, config.data_dir, deadline_s=config.shutdown.deadline_s)
+    app.sections["web"] = web.told
+    for name, service in web.services.items():
+        app.supervisor.keep(name, service)
+    return web
 
 
 def handlers(app: App) -> dict[str, Any]:
