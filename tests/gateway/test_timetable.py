@@ -355,6 +355,41 @@ def test_fired_by_hand_besides_its_plan() -> None:
     play(test, schedules=[schedule("t"), prompt("p")])
 
 
+def test_who_gives_up_waiting_for_a_busy_disk_has_fired_nothing_and_what_was_added_runs() -> None:
+    async def test(w: World) -> None:
+        vars(w.store)["_committing"] = True  # as if the disk had stopped answering
+        for job in (
+            w.app.timetable.fire_now("s"),
+            w.app.timetable.add(schedule("new", source="command", cron="* * * * *", settled_to=wall())),
+        ):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(5):
+                    await job
+        vars(w.store)["_committing"] = False
+        w.store._go_on()
+        await asyncio.sleep(MIN)
+        assert w.line.texts() == ["new"]
+        assert w.app.sender.is_idle
+
+    play(test, schedules=[schedule()])
+
+
+def test_what_becomes_due_while_others_are_fired_does_not_wait_for_the_next_look() -> None:
+    async def test(w: World) -> None:
+        await asyncio.sleep(59)
+        attend = w.app.timetable._attend
+
+        async def slowly(entry: Any) -> None:
+            await attend(entry)
+            await asyncio.sleep(61)  # a disk that takes its time
+
+        vars(w.app.timetable)["_attend"] = slowly
+        await asyncio.sleep(70)
+        assert [request.at - clock.START for request in w.line.requests] == pytest.approx([60, 121], abs=0.1)
+
+    play(test, schedules=[schedule(cron="* * * * *")])
+
+
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [

@@ -7,6 +7,7 @@ the store, and the sender and the worker take it from there. So it cannot hold u
 from __future__ import annotations
 
 import asyncio
+import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -33,6 +34,7 @@ from buoy.gateway.worker import Worker
 from buoy.letters import SCHEDULED, Arrival, Letter, LetterState
 
 LOOK_S: Final = 30.0  # the wall clock may be set, and does not count on while the machine is suspended
+SOON_S: Final = 0.01  # what has become due meanwhile
 NEXT_SHOWN: Final = 3
 
 log = structlog.get_logger("buoy.schedules")
@@ -73,7 +75,6 @@ class Timetable:
         self._changed = asyncio.Event()
         self._is_running = False
         self._is_stopping = False
-        self.counts = {"fired": 0, "missed": 0}
 
     # --- what people want ----------------------------------------------------------------------------------------
 
@@ -97,9 +98,8 @@ class Timetable:
             ConfigError: it cannot be fired by this Buoy, or its name is taken.
         """
         self.check(new)
-        if not await self._store.write(schedules.add, new):
+        if not await self._change(self._store.write(schedules.add, new)):
             raise ConfigError(f"schedule {new.name} is there already; remove it first, or choose another name")
-        self._changed.set()
         return told(new, self._wall())
 
     async def remove(self, name: str) -> None:
@@ -111,8 +111,12 @@ class Timetable:
         one = self._known(name)
         if one.source == schedules.FILE:
             raise ConfigError(f"schedule {name} stands in the settings file; take it out there and restart Buoy")
-        await self._store.write(schedules.remove, name)
-        self._changed.set()
+        await self._change(self._store.write(schedules.remove, name))
+
+    async def _change(self, job: asyncio.Future[bool]) -> bool:
+        """Wait for a change; the service looks at it even where nobody waits any more."""
+        job.add_done_callback(lambda _: self._changed.set())
+        return await asyncio.shield(job)
 
     async def fire_now(self, name: str) -> str:
         """Fire a schedule once more, whatever its plan; returns the row that came of it.
@@ -120,10 +124,16 @@ class Timetable:
         Raises:
             ConfigError: there is none, or it cannot be fired.
             StoreError: nothing was stored.
+        Cancellation: it is not fired, unless its commit was under way.
         """
         while True:
             one, now = self._known(name), self._wall()
-            fired = await self._fire(one, Step(one.settled_to), f"{name}/now/{uuid.uuid4().hex[:12]}", now)
+            job = self._fire(one, Step(one.settled_to), f"{name}/now/{uuid.uuid4().hex[:12]}", now)
+            try:
+                fired = await asyncio.shield(job)
+            except asyncio.CancelledError:
+                self._store.withdraw(job)
+                raise
             if fired is not None:
                 return f"in/{fired.row}" if fired.letter is None else f"out/{fired.letter.id}"
 
@@ -179,8 +189,10 @@ class Timetable:
         if not self._entries:
             return None
         now = self._wall()
-        soonest = min((entry.next_at for entry in self._entries.values() if entry.next_at is not None), default=now)
-        return min(soonest - now, LOOK_S) if soonest > now else LOOK_S
+        soonest = min(
+            (entry.next_at for entry in self._entries.values() if entry.next_at is not None), default=math.inf
+        )
+        return min(max(soonest - now, SOON_S), LOOK_S)
 
     def _reload(self) -> None:
         """Look what the store holds; what is known already stays."""
@@ -224,7 +236,7 @@ class Timetable:
             if todo is None:
                 return
             key = "" if todo.fire is None else key_of(row.name, todo.fire)
-            fired = await self._fire(row, todo, key, now)
+            fired = await asyncio.shield(self._fire(row, todo, key, now))
             if fired is not None:
                 self._tell(row, todo, fired, now)
             after = self._store.read(schedules.get, row.name)
@@ -235,17 +247,18 @@ class Timetable:
 
     def _tell(self, row: Schedule, todo: Step, fired: Firing, now: float) -> None:
         if todo.missed:
-            self.counts["missed"] += todo.missed
             log.warning(
                 "planned times missed", schedule=row.name, missed=todo.missed, more=todo.is_more, policy=row.misfire
             )
         if todo.fire is not None and fired.fresh:
-            self.counts["fired"] += 1
             late_s = round(now - todo.fire, 1)
             log.info("schedule fired", schedule=row.name, planned_at=todo.fire, late_s=late_s)
 
-    async def _fire(self, row: Schedule, todo: Step, key: str, now: float) -> Firing | None:
-        """Commit one step; ``key`` names what is fired with it, empty: nothing. None: the schedule has changed."""
+    def _fire(self, row: Schedule, todo: Step, key: str, now: float) -> asyncio.Future[Firing | None]:
+        """Commit one step; ``key`` names what is fired with it, empty: nothing. None: the schedule has changed.
+
+        Await it shielded: sender and worker go by what becomes of the commit.
+        """
         what = self._draft(row, todo, key, now) if key else None
         lane, is_mine = ("", ""), False
         if self._is_running and isinstance(what, Letter):
@@ -257,7 +270,7 @@ class Timetable:
         job = self._store.write(schedules.settle, row, todo.settled_to, todo.missed, todo.fire, what, now, boot)
         if self._is_running and what is not None:
             job.add_done_callback(partial(self._committed, what, lane, is_mine))
-        return await asyncio.shield(job)
+        return job
 
     def _draft(self, row: Schedule, todo: Step, key: str, now: float) -> Letter | Arrival:
         _, where = self.check(row)
