@@ -122,6 +122,20 @@ def test_without_buoy_the_page_says_that_it_knows_nothing_until_buoy_is_back(bro
             assert one.text("#contact") == "in contact"
 
 
+def test_a_buoy_that_stands_still_is_no_contact(browser: Browser, port: Harbour) -> None:
+    with tab(browser, port.url) as one:
+        one.page.clock.install()
+        one.page.reload()
+        one.until_state("up")
+        port.process.signal(signal.SIGSTOP)
+        try:
+            one.page.clock.fast_forward("00:13")
+            one.until_state("lost")
+        finally:
+            port.process.signal(signal.SIGCONT)
+        one.until_state("up")
+
+
 def test_several_bots_stand_one_by_one_and_alerts_above_all(browser: Browser, port: Harbour) -> None:
     with tab(browser, port.url, expects=[CUT_OFF]) as one:
         status = status_of(one)
