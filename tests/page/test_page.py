@@ -163,6 +163,7 @@ def test_several_bots_stand_one_by_one_and_alerts_above_all(browser: Browser, po
         assert one.text("#why .cause") == "1 of 2 bots are up."
         rows = one.page.locator("#bot-list .bot")
         expect(rows).to_have_count(2)
+        expect(rows.nth(1)).to_be_visible()
         expect(rows.nth(0)).to_contain_text("Up")
         expect(rows.nth(1)).to_contain_text("heartbeats are not answered")
         expect(rows.nth(1)).to_contain_text(f"{HOSTILE}attempt 2 · next try in 6 min")
