@@ -17,9 +17,10 @@ from buoy.agents import build
 from buoy.chat import Agent
 from buoy.config import Config
 from buoy.durable.lock import Lock, lock_machine
+from buoy.durable.schedules import Schedule
 from buoy.durable.store import Store
-from buoy.errors import EXIT_OK, EXIT_REFUSED, StoreError
-from buoy.faces import ending
+from buoy.errors import EXIT_OK, EXIT_REFUSED, BuoyError, StoreError
+from buoy.faces import ending, planning
 from buoy.faces.control import Control
 from buoy.gateway.app import App
 from buoy.gateway.courier import Holding
@@ -68,8 +69,14 @@ def agents(config: Config) -> dict[str, Agent]:
     return {bot.app_id: build(bot.agent.kind, bot.agent.settings()) for bot in config.bots}
 
 
-def assemble(config: Config, store: Store, lines: Sequence[Platform], answers: Mapping[str, Agent]) -> App:
-    """An application from settings and parts; nothing runs yet."""
+def assemble(
+    config: Config,
+    store: Store,
+    lines: Sequence[Platform],
+    answers: Mapping[str, Agent],
+    schedules: Sequence[Schedule] | None = None,
+) -> App:
+    """An application from settings and parts; nothing runs yet. ``schedules`` None: nothing runs by the clock."""
     before = store.read(lambda db: ending.last(config.data_dir, db))
     return App(
         store,
@@ -85,6 +92,7 @@ def assemble(config: Config, store: Store, lines: Sequence[Platform], answers: M
         holding=Holding(config.outbox.hold_days, config.outbox.hold_per_conversation),
         bodies_days=config.retention.bodies_days,
         keys_days=config.retention.keys_days,
+        schedules=schedules,
         before=before,
     )
 
@@ -119,6 +127,7 @@ async def serve(
     lines: Callable[[], Sequence[Platform]],
     answers: Mapping[str, Agent],
     *,
+    schedules: Sequence[Schedule] | None = None,
     until: asyncio.Event | None = None,
     on_start: AppHook | None = None,
     after: ExitStack | None = None,
@@ -141,7 +150,7 @@ async def serve(
         raise
     watch.start()
     try:
-        app = assemble(config, store, lines(), answers)
+        app = assemble(config, store, lines(), answers, schedules)
         app.sections["loop"] = lambda: {"lag_s": round(watch.lag_s, 3), "max_lag_s": round(watch.max_lag_s, 3)}
         app.sections["disk"] = lambda: disk(config.data_dir) or {}
         control = Control(config.data_dir, handlers(app))
@@ -160,7 +169,8 @@ async def serve(
             await web.stop()
         await app.stop(deadline_s=watch.remaining_s)
     except Exception as error:
-        leave(EXIT_REFUSED, f"{type(error).__name__}: {error}")
+        code = error.exit_code if isinstance(error, BuoyError) else EXIT_REFUSED
+        leave(code, f"{type(error).__name__}: {error}")
         raise
     finally:
         watch.begin_shutdown()
@@ -221,4 +231,5 @@ def handlers(app: App) -> dict[str, Any]:
         "drop_letter": act,
         "retry_event": act,
         "drop_event": act,
+        **planning.handlers(app.timetable, app.wall),
     }
