@@ -183,7 +183,9 @@ def test_a_dead_letter_is_retried_and_arrives(browser: Browser, port: Harbour) -
         row = row_of(one, name)
         assert "does not exist" in one.text(f"{row} .letter-why")
         assert "hello from the grave" in one.text(f"{row} .letter-text")
-        one.page.get_by_role("button", name=f"Retry {name}", exact=True).click()
+        one.page.get_by_role("button", name=f"Retry {name}", exact=True).focus()
+        one.page.keyboard.press("Enter")
+        assert one.page.evaluate("document.activeElement.className") == "letter-open", "whoever uses keys stays there"
         wait_until(lambda: port.judge.answers(message), "the answer is at the platform")
         expect(one.page.locator(f"{row} .letter-told")).to_contain_text("sent as")
         expect(one.page.locator(f"{row} .tag")).to_have_text("sent")
@@ -324,10 +326,15 @@ def test_another_machine_has_to_show_the_token(browser: Browser, port: Harbour) 
         one.until_state("up")
         assert one.page.locator("#login").is_hidden()
         assert port.token not in one.page.content()
+        one.page.clock.install()
         one.page.reload()
         one.until_state("up")
         one.page.click("#logout")
         expect(one.page.locator("#login")).to_be_visible()
+        asked: list[str] = []
+        one.page.on("request", lambda request: asked.append(request.url))
+        one.page.clock.run_for(10_000)
+        assert asked == [], "who is out asks for nothing"
 
 
 def test_by_night_the_page_is_dark(browser: Browser, port: Harbour) -> None:
