@@ -149,6 +149,9 @@ class _Reader:
             _table(document, "watch")["stuck_s"] = number(env["BUOY_STUCK_S"])
         if "BUOY_ALERTS" in env:
             _table(document, "alerts")["urls"] = split(env["BUOY_ALERTS"])
+        for key in ("level", "format", "openids"):
+            if (name := f"BUOY_LOG_{key.upper()}") in env:
+                _table(document, "log")[key] = env[name]
         longest = _table(document, "turns").get("timeout_s")
         for bot in document.get("bots", ()):
             if longest is not None:

@@ -124,6 +124,15 @@ class Alerts(Table, frozen=True):
     urls: tuple[Secret, ...] = ()
 
 
+class Log(Table, frozen=True):
+    """`[log]`: what the log says; the file `<data_dir>/logs/buoy.log` is written whatever the format."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+    """Of standard error. auto: console on a terminal, json elsewhere."""
+    openids: Literal["short", "full"] = "short"
+
+
 class Turns(Table, frozen=True):
     """`[turns]`: how agents are run."""
 
@@ -174,6 +183,7 @@ class Document(Table, frozen=True):
     shutdown: Shutdown = Shutdown()
     watch: Watch = Watch()
     alerts: Alerts = Alerts()
+    log: Log = Log()
     turns: Turns = Turns()
     outbox: Outbox = Outbox()
     retention: Retention = Retention()
@@ -225,6 +235,9 @@ SETTINGS: Final = tuple(
         ("shutdown.deadline_s", "BUOY_SHUTDOWN_S", "seconds from 0.1 to 600", "longest orderly stop"),
         ("watch.stuck_s", "BUOY_STUCK_S", "seconds from 0.5 to 3600", "how long the loop may stand still"),
         ("alerts.urls", "BUOY_ALERTS", "a list of addresses (in one text: commas)", "webhook or apprise"),
+        ("log.level", "BUOY_LOG_LEVEL", "debug, info, warning or error", "the least that is logged"),
+        ("log.format", "BUOY_LOG_FORMAT", "auto, console or json", "standard error; auto: by whether it is a terminal"),
+        ("log.openids", "BUOY_LOG_OPENIDS", "short or full", "how much of an openid stands in the log"),
         ("turns.timeout_s", "", "seconds, more than 0, up to 86400", "longest turn of an agent"),
         ("turns.parallel", "", "a whole number from 1 to 10000", "turns at the same time"),
         ("turns.attempts", "", "a whole number from 1 to 100", "runs before a message is a dead letter"),

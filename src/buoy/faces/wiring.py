@@ -41,7 +41,7 @@ log = structlog.get_logger("buoy")
 AppHook = Callable[[App], None]
 
 
-def platforms(config: Config, environ: Mapping[str, str]) -> list[Platform]:
+def platforms(config: Config, environ: Mapping[str, str]) -> list[QQ]:
     """One QQ platform for each configured bot."""
     return [
         QQ(
@@ -129,10 +129,16 @@ async def serve(
     *,
     schedules: Sequence[Schedule] | None = None,
     until: asyncio.Event | None = None,
+    on_open: Callable[[], None] = lambda: None,
     on_start: AppHook | None = None,
+    on_stop: Callable[[], object] = lambda: None,
+    last_words: Callable[[], None] = lambda: None,
     after: ExitStack | None = None,
 ) -> int:
     """Run until a signal, or until ``until`` is set; returns the exit code. ``lines`` is called inside the loop.
+
+    ``on_open`` is called when the data directory is ours, ``on_stop`` when the end begins, ``last_words`` on a thread
+    of its own when the process has to end at once: then the log has what is printed too, see :class:`Watch`.
 
     ``after`` is closed by the caller when the loop is closed: until then the deadline of the shutdown holds, because a
     task that swallows its cancellation can keep a loop from closing. Without it the deadline ends with this function.
@@ -142,12 +148,21 @@ async def serve(
     """
     ended = until or asyncio.Event()
     leave = partial(ending.record, config.data_dir)
-    watch = Watch(ended.set, deadline_s=config.shutdown.deadline_s, stuck_s=config.watch.stuck_s, last_words=leave)
+
+    def leave_at_once(code: int, why: str) -> None:
+        leave(code, why)
+        log.error("ended at once", code=code, reason=why)
+        last_words()
+
+    watch = Watch(
+        ended.set, deadline_s=config.shutdown.deadline_s, stuck_s=config.watch.stuck_s, last_words=leave_at_once
+    )
     try:
         store = Store.open(config.data_dir, now=time.time())
     except StoreError as error:
         leave(error.exit_code, str(error))
         raise
+    on_open()
     watch.start()
     try:
         app = assemble(config, store, lines(), answers, schedules)
@@ -163,6 +178,7 @@ async def serve(
         app.lost.add_done_callback(lambda _: ended.set())
         await ended.wait()
         watch.begin_shutdown()
+        on_stop()
         log.info("stopping", deadline_s=config.shutdown.deadline_s)
         await control.stop()
         if web is not None:
