@@ -122,6 +122,20 @@ def test_without_buoy_the_page_says_that_it_knows_nothing_until_buoy_is_back(bro
             assert one.text("#contact") == "in contact"
 
 
+def test_a_buoy_that_stands_still_is_no_contact(browser: Browser, port: Harbour) -> None:
+    with tab(browser, port.url) as one:
+        one.page.clock.install()
+        one.page.reload()
+        one.until_state("up")
+        port.process.signal(signal.SIGSTOP)
+        try:
+            one.page.clock.fast_forward("00:13")
+            one.until_state("lost")
+        finally:
+            port.process.signal(signal.SIGCONT)
+        one.until_state("up")
+
+
 def test_several_bots_stand_one_by_one_and_alerts_above_all(browser: Browser, port: Harbour) -> None:
     with tab(browser, port.url, expects=[CUT_OFF]) as one:
         status = status_of(one)
@@ -149,6 +163,7 @@ def test_several_bots_stand_one_by_one_and_alerts_above_all(browser: Browser, po
         assert one.text("#why .cause") == "1 of 2 bots are up."
         rows = one.page.locator("#bot-list .bot")
         expect(rows).to_have_count(2)
+        expect(rows.nth(1)).to_be_visible()
         expect(rows.nth(0)).to_contain_text("Up")
         expect(rows.nth(1)).to_contain_text("heartbeats are not answered")
         expect(rows.nth(1)).to_contain_text(f"{HOSTILE}attempt 2 · next try in 6 min")
@@ -168,7 +183,9 @@ def test_a_dead_letter_is_retried_and_arrives(browser: Browser, port: Harbour) -
         row = row_of(one, name)
         assert "does not exist" in one.text(f"{row} .letter-why")
         assert "hello from the grave" in one.text(f"{row} .letter-text")
-        one.page.get_by_role("button", name=f"Retry {name}", exact=True).click()
+        one.page.get_by_role("button", name=f"Retry {name}", exact=True).focus()
+        one.page.keyboard.press("Enter")
+        assert one.page.evaluate("document.activeElement.className") == "letter-open", "whoever uses keys stays there"
         wait_until(lambda: port.judge.answers(message), "the answer is at the platform")
         expect(one.page.locator(f"{row} .letter-told")).to_contain_text("sent as")
         expect(one.page.locator(f"{row} .tag")).to_have_text("sent")
@@ -309,10 +326,15 @@ def test_another_machine_has_to_show_the_token(browser: Browser, port: Harbour) 
         one.until_state("up")
         assert one.page.locator("#login").is_hidden()
         assert port.token not in one.page.content()
+        one.page.clock.install()
         one.page.reload()
         one.until_state("up")
         one.page.click("#logout")
         expect(one.page.locator("#login")).to_be_visible()
+        asked: list[str] = []
+        one.page.on("request", lambda request: asked.append(request.url))
+        one.page.clock.run_for(70_000)
+        assert asked == [], "who is out asks for nothing"
 
 
 def test_by_night_the_page_is_dark(browser: Browser, port: Harbour) -> None:

@@ -75,7 +75,10 @@ function update(row, one) {
   told.classList.toggle("error", Boolean(fate?.bad));
   const acts = row.querySelector(".letter-acts");
   const isUnderWay = Boolean(fate && !fate.bad);
-  if (isUnderWay && !acts.hidden) offer(row, one);
+  if (isUnderWay && !acts.hidden) {
+    if (acts.contains(document.activeElement)) row.querySelector(".letter-open").focus();
+    offer(row, one);
+  }
   acts.hidden = isUnderWay;
 }
 

@@ -14,9 +14,8 @@ import { listenForTraces } from "./trace.js";
 import { showTraffic } from "./traffic.js";
 import { ask, follow, NoEntryError, post, reason } from "./wire.js";
 
-const TIMELINE_S = 60; // the present moves on
-const LETTERS_S = 30;
-const TRAFFIC_S = 4;
+const EVERY_S = { timeline: 60, letters: 30, traffic: 60 }; // where nothing happens: the present moves on
+const SOONEST_S = 1; // and where much does
 const SIGNED_IN = "buoy.signed_in"; // the session itself is a cookie that no script can see
 
 let status = null;
@@ -24,7 +23,8 @@ let heardAt = browserNow();
 let lost = null;
 let stop = () => {};
 const told = {}; // what was fetched besides the snapshot, to be shown again in another language
-const due = { timeline: 0, letters: 0, traffic: 0 };
+const askedAt = { timeline: 0, letters: 0, traffic: 0 };
+const dueAt = { timeline: 0, letters: 0, traffic: 0 };
 
 function start() {
   stop();
@@ -39,8 +39,10 @@ function hear(snapshot) {
   $("board").hidden = false;
   show();
   const states = Object.values(snapshot.bots).map((bot) => [bot.state, bot.since, bot.cause]);
-  if (changed("states", states) || wasLost) due.timeline = 0;
-  if (changed("depths", [snapshot.outbox.states, snapshot.inbox.states]) || wasLost) due.letters = due.traffic = 0;
+  const { held, unsure, dead } = snapshot.outbox.states;
+  if (changed("states", states) || wasLost) soon("timeline");
+  if (changed("stuck", [held, unsure, dead, snapshot.inbox.states.dead]) || wasLost) soon("letters");
+  if (changed("passed", [snapshot.inbox.frames, snapshot.outbox.sent, snapshot.outbox.states]) || wasLost) soon("traffic");
   fetchDue();
 }
 
@@ -53,6 +55,7 @@ function lose(nextAtMs) {
 
 function lock() {
   stop();
+  status = lost = null;
   $("board").hidden = true;
   $("login").hidden = false;
   $("machine").replaceChildren();
@@ -75,22 +78,21 @@ function show() {
 }
 
 const PARTS = {
-  timeline: ["timeline.json?hours=24", TIMELINE_S, (answer) => showTimeline((told.timeline = answer))],
-  traffic: ["traffic.json?minutes=60", TRAFFIC_S, (answer) => showTraffic((told.traffic = answer))],
+  timeline: async () => showTimeline((told.timeline = await ask("timeline.json?hours=24"))),
+  traffic: async () => showTraffic((told.traffic = await ask("traffic.json?minutes=60"))),
+  letters: loadLetters,
 };
+
+const soon = (name) => (dueAt[name] = Math.min(dueAt[name], askedAt[name] + SOONEST_S));
 
 async function fetchDue() {
   const at = browserNow();
-  const jobs = Object.entries(PARTS)
-    .filter(([name]) => at >= due[name])
-    .map(async ([name, [path, every, use]]) => {
-      due[name] = at + every;
-      use(await ask(path));
+  const jobs = Object.keys(PARTS)
+    .filter((name) => at >= dueAt[name])
+    .map((name) => {
+      [askedAt[name], dueAt[name]] = [at, at + EVERY_S[name]];
+      return PARTS[name]();
     });
-  if (at >= due.letters) {
-    due.letters = at + LETTERS_S;
-    jobs.push(loadLetters());
-  }
   for (const ended of await Promise.allSettled(jobs)) {
     if (ended.reason instanceof NoEntryError) lock();
   }
@@ -137,5 +139,8 @@ $("logout").addEventListener("click", async () => {
 
 listenForTraces();
 speak();
-setInterval(tick, 1000);
+setInterval(() => {
+  tick();
+  if (status && !lost) fetchDue();
+}, 1000);
 start();

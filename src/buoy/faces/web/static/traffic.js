@@ -6,6 +6,7 @@ import { exact, hour } from "./time.js";
 import { openTrace } from "./trace.js";
 
 const HALF = 40; // pixels of one direction
+const SHOWN = 10; // of what happened last
 const LEAST = 4; // messages that a full bar stands for at least
 
 export function showTraffic({ minutes, recent }) {
@@ -48,12 +49,12 @@ function showRecent(recent) {
   $("recent-none").hidden = recent.length > 0;
   sync(
     $("recent"),
-    recent,
+    recent.slice(0, SHOWN),
     (one) => JSON.stringify([language(), one]),
     (one) =>
       h("li", {},
         h("button", { type: "button", onclick: () => openTrace(one.row) },
           h("time", { class: "soft" }, exact(one.at)), h("b", {}, one.row), h("span", { class: "way" }, t(`way.${one.kind}`), " · ", named("row", one.state)),
-          h("span", { class: "soft" }, one.conversation ?? ""))),
+          h("span", { class: "soft" }, one.conversation ?? one.type))),
   );
 }

@@ -193,7 +193,7 @@ const en = {
   "traffic.out": "sent",
   "way.in": "in",
   "way.out": "out",
-  "recent": "Just now",
+  "recent": "Latest",
   "recent.none": "Nothing yet.",
 
   "quotas": "What runs down",
@@ -413,7 +413,7 @@ const zh = {
   "traffic.out": "发出",
   "way.in": "收",
   "way.out": "发",
-  "recent": "刚才",
+  "recent": "最近的收发",
   "recent.none": "还没有。",
 
   "quotas": "余量",
