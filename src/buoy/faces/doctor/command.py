@@ -1,0 +1,44 @@
+"""`buoy doctor`: settings, examination, judgement, report, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from buoy.config import Config, load
+from buoy.errors import EXIT_OK, EXIT_REFUSED, ConfigError
+from buoy.faces.doctor import examination, show
+from buoy.faces.doctor.facts import Facts
+from buoy.faces.doctor.judge import judge, worst
+from buoy.faces.doctor.mend import mend
+from buoy.faces.doctor.verdicts import Level
+from buoy.faces.doctor.words import language
+
+
+def main(path: Path | None, environ: Mapping[str, str], *, as_json: bool, fix: bool, connect: bool | None) -> int:
+    """Run one examination and print the report. Exit code 0: no fault was found; 1: at least one."""
+    began = time.monotonic()
+    tongue = language(environ)
+    facts, directory = _facts(path, environ, connect=connect)
+    findings = judge(facts)
+    fixed = []
+    if fix and directory is not None and (fixed := list(mend(findings, directory))):
+        findings = judge(_facts(path, environ, connect=False)[0])
+    if as_json:
+        print(show.as_json(findings, fixed, tongue, at=facts.now, took_s=time.monotonic() - began))
+    else:
+        show.for_people(findings, fixed, tongue)
+    return EXIT_REFUSED if worst(findings) is Level.FAULT else EXIT_OK
+
+
+def _facts(path: Path | None, environ: Mapping[str, str], *, connect: bool | None) -> tuple[Facts, Path | None]:
+    def rest() -> Config:
+        return load(path, environ, bots=False)
+
+    try:
+        config = load(path, environ)
+    except ConfigError as error:
+        return asyncio.run(examination.without_settings(rest, str(error), time.time)), None
+    return asyncio.run(examination.examine(config, environ, connect=connect)), config.data_dir
