@@ -67,6 +67,11 @@ def prune(
             "DELETE FROM identify WHERE id IN (SELECT id FROM identify WHERE at < ? LIMIT ?)", (old, limit)
         ).rowcount,
         db.execute("DELETE FROM gap WHERE id IN (SELECT id FROM gap WHERE to_at < ? LIMIT ?)", (old, limit)).rowcount,
+        db.execute(
+            "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE id < (SELECT max(id) FROM history) "
+            "AND at < ? LIMIT ?)",
+            (old, limit),
+        ).rowcount,
     ]
     return Pruned(sum(bodies), sum(rows), limit in bodies or limit in rows)
 

@@ -14,6 +14,7 @@ LOW_BYTES: Final = 1 << 30
 LOW_SHARE: Final = 0.1
 OTHERS: Final = 0o077
 RESTARTS: Final = 3
+SILENT_DISK_S: Final = 5.0  # a commit that takes longer is not slow, it is stuck
 MIB: Final = 1 << 20
 
 
@@ -75,9 +76,12 @@ def database(facts: Facts) -> Iterator[Finding]:
         words = f"it has schema {known.version}, and this Buoy knows {known.known}"
         yield found(Check.STORE, Verdict.STORE_NEWER, words)
         return
-    failed = ((facts.process.snapshot or {}).get("store") or {}).get("failed", 0)
-    if failed:
-        yield found(Check.STORE, Verdict.STORE_FAILING, f"{failed} commits failed since Buoy was started")
+    store = (facts.process.snapshot or {}).get("store") or {}
+    if store.get("refusal"):
+        yield found(Check.STORE, Verdict.STORE_FAILING, store["refusal"])
+    elif (store.get("committing_s") or 0.0) > SILENT_DISK_S:
+        words = f"the disk has not answered for {span(store['committing_s'])}"
+        yield found(Check.STORE, Verdict.STORE_FAILING, words)
     elif known.present and known.version < known.known:
         words = f"it has schema {known.version}; this Buoy brings it to {known.known} at its next start"
         yield found(Check.STORE, Verdict.STORE_OLDER, words)

@@ -61,7 +61,7 @@ def session(facts: Facts) -> Iterator[Finding]:
 def _running(facts: Facts, bot: Bot, told: dict[str, Any], *, explained: bool) -> Iterator[Finding]:
     """The word of the Buoy that runs."""
     phase, cause, code = told.get("phase"), told.get("cause") or "", told.get("code")
-    standing_s = facts.now - (told.get("since") or facts.now)
+    standing_s = told.get("phase_s") or 0.0
     words = _words(cause, code, told.get("reason") or "", told.get("next_try_s"))
     verdict = _verdict(cause, code)
     if phase == P.LIVE:

@@ -58,6 +58,9 @@ class Ears:
     def mark_whole(self, bot: str, shard: int, *, session: str, stored: int, at: float) -> None:
         """Nothing is stored."""
 
+    def changed(self, bot: str, shard: int, state: str, cause: str) -> None:
+        """It belongs to no timeline."""
+
 
 def _done() -> asyncio.Future[Any]:
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
