@@ -10,7 +10,6 @@ from pathlib import Path
 from buoy.config import Config, load
 from buoy.errors import EXIT_OK, EXIT_REFUSED, ConfigError
 from buoy.faces.doctor import examination, show
-from buoy.faces.doctor.facts import Facts
 from buoy.faces.doctor.judge import judge, worst
 from buoy.faces.doctor.mend import mend
 from buoy.faces.doctor.verdicts import Level
@@ -21,11 +20,15 @@ def main(path: Path | None, environ: Mapping[str, str], *, as_json: bool, fix: b
     """Run one examination and print the report. Exit code 0: no fault was found; 1: at least one."""
     began = time.monotonic()
     tongue = language(environ)
-    facts, directory = _facts(path, environ, connect=connect)
+    config, error = _settings(path, environ)
+    if config is None:
+        facts = asyncio.run(examination.without_settings(lambda: load(path, environ, bots=False), error, time.time))
+    else:
+        facts = asyncio.run(examination.examine(config, environ, connect=connect))
     findings = judge(facts)
-    fixed = []
-    if fix and directory is not None and (fixed := list(mend(findings, directory))):
-        findings = judge(_facts(path, environ, connect=False)[0])
+    fixed = list(mend(findings, config.data_dir)) if fix and config is not None else []
+    if fixed:
+        findings = judge(asyncio.run(examination.again(facts, load(path, environ), environ)))
     if as_json:
         print(show.as_json(findings, fixed, tongue, at=facts.now, took_s=time.monotonic() - began))
     else:
@@ -33,12 +36,8 @@ def main(path: Path | None, environ: Mapping[str, str], *, as_json: bool, fix: b
     return EXIT_REFUSED if worst(findings) is Level.FAULT else EXIT_OK
 
 
-def _facts(path: Path | None, environ: Mapping[str, str], *, connect: bool | None) -> tuple[Facts, Path | None]:
-    def rest() -> Config:
-        return load(path, environ, bots=False)
-
+def _settings(path: Path | None, environ: Mapping[str, str]) -> tuple[Config | None, str]:
     try:
-        config = load(path, environ)
+        return load(path, environ), ""
     except ConfigError as error:
-        return asyncio.run(examination.without_settings(rest, str(error), time.time)), None
-    return asyncio.run(examination.examine(config, environ, connect=connect)), config.data_dir
+        return None, str(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from buoy.config import Config
@@ -71,6 +71,22 @@ async def examine(
         trials=trials,
         agents=tuple(answers),
         records=records,
+    )
+
+
+async def again(facts: Facts, config: Config, environ: Mapping[str, str]) -> Facts:
+    """Look at this machine anew, after something was mended; what QQ said stays as it is."""
+    process = await _local(lambda: processes.process(config, environ), facts.process, ASK_S)
+    folder, database, port, records = await _machine(config, process, facts.now, tuple(b.app_id for b in facts.bots))
+    settings = replace(facts.settings, warnings=config.warnings, exposed=config.exposed)
+    return replace(
+        facts,
+        settings=settings,
+        process=process,
+        folder=folder,
+        database=database,
+        port=port,
+        records=records or facts.records,
     )
 
 

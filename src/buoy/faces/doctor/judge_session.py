@@ -154,7 +154,8 @@ def events(facts: Facts) -> Iterator[Finding]:
         lost = [gap for gap in mine if gap["cause"] not in PLANNED | {T.DEAF.value}]
         known = told.get(bot.app_id) or {}
         silent_s = known.get("silent_s") or 0.0
-        if deaf or (bot.expect_event_h and silent_s > bot.expect_event_h * HOUR_S):
+        expect_s = known.get("expect_event_s") or bot.expect_event_h * HOUR_S
+        if deaf or (expect_s and silent_s > expect_s):
             words = f"no event for {span(silent_s)}" if not deaf else f"replaced {len(deaf)} times for want of events"
             yield found(Check.EVENTS, V.DEAF, words, bot.app_id)
         elif silent_s > DAY_S and known.get("connected"):

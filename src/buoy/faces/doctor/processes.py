@@ -6,12 +6,13 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from buoy.config import Config
 from buoy.durable import checkup, inbox, sessions
-from buoy.durable.history import spans
+from buoy.durable.history import Span, spans
 from buoy.durable.lock import holder, machine_path
 from buoy.durable.store import peek
 from buoy.errors import BuoyError
@@ -104,14 +105,19 @@ def records(directory: Path, now: float, bots: tuple[str, ...]) -> Records | Non
             rejected=checkup.events(db, REJECTED, since),
             gaps=tuple(gap._asdict() for gap in inbox.gaps(db, limit=200) if gap.to_at >= since),
             identifies={bot: sessions.identifies_since(db, bot, since) for bot in bots},
-            breaks=tuple(
-                (span.bot, span.from_at, span.cause)
-                for span in spans(db, since, now)
-                if span.state in BROKEN and span.from_at > since
-            ),
+            breaks=_breaks(spans(db, since, now)),
         )
     finally:
         db.close()
+
+
+def _breaks(told: list[Span]) -> tuple[tuple[str, float, str], ...]:
+    """Each time that a bot which was up went down, or was blocked: bot, when, why; oldest first."""
+    return tuple(
+        (span.bot, span.from_at, span.cause)
+        for before, span in pairwise(told)
+        if (span.bot, span.shard, before.state) == (before.bot, before.shard, "up") and span.state in BROKEN
+    )
 
 
 def session_age(directory: Path, bot: str, shard: int) -> float | None:

@@ -21,7 +21,7 @@ from rich.text import Text as Line
 
 from buoy import __version__
 from buoy.faces.doctor.judge import worst
-from buoy.faces.doctor.verdicts import Finding, Level
+from buoy.faces.doctor.verdicts import Check, Finding, Level
 from buoy.faces.doctor.words import WORDS
 
 SCHEMA: Final = 1
@@ -31,6 +31,12 @@ LABELS: Final[Mapping[str, Mapping[str, str]]] = {
            "fault": "{n} wrong: {names}."},
     "zh": {"do": "办法", "fixed": "已处理", "ok": "一切正常。", "warning": "可以工作；{n} 项需留意：{names}。",
            "fault": "{n} 处故障：{names}。"},
+}  # fmt: skip
+
+CHECKS: Final = {
+    Check.SETTINGS: "配置", Check.DATA: "数据目录", Check.STORE: "数据库", Check.PROCESS: "进程", Check.PAGE: "状态页",
+    Check.NETWORK: "网络", Check.CLOCK: "时钟", Check.TOKEN: "令牌", Check.API: "QQ 接口", Check.SESSION: "会话",
+    Check.EVENTS: "事件", Check.LETTERS: "消息", Check.AGENT: "智能体", Check.ALERTS: "告警",
 }  # fmt: skip
 
 Fixed = Sequence[tuple[Finding, str]]
@@ -72,8 +78,9 @@ def for_people(findings: Sequence[Finding], fixed: Fixed, language: str) -> None
     for finding in findings:
         mark, style = MARKS[finding.level]
         subject = f" [{finding.subject}]" if finding.subject and finding.subject not in finding.cause else ""
+        name = CHECKS[finding.check] if language == "zh" else finding.check.value
         line = Line(f"{mark}  ", style=style)
-        line.append(f"{finding.check.value}{subject}: ", style="default")
+        line.append(f"{name}{subject}: ", style="default")
         if finding.verdict is None:
             line.append(finding.cause, style="dim")
             out.print(line)
@@ -82,7 +89,7 @@ def for_people(findings: Sequence[Finding], fixed: Fixed, language: str) -> None
         line.append(text.title, style="bold default")
         out.print(line)
         for body in (Line(finding.cause), Line(text.means, style="dim"), Line(f"{labels['do']}: {text.do}")):
-            out.print(Padding(body, (0, 0, 0, 4)))
+            out.print(Padding(body, (0, 0, 0, 4), expand=False))
     for _, done in fixed:
         out.print(Line(f"{labels['fixed']}: {done}", style="green"))
     out.print()

@@ -180,14 +180,14 @@ TEXTS: Final[dict[V, dict[str, Text]]] = {
     },
     V.STORE_FAILING: {
         "en": Text(
-            "Commits have failed",
-            "The disk refused to take something: it is or was full, read-only or slow. QQ sends it again where it can.",
-            "Look at the disk: space, errors in the system's log, quota. Buoy tries again by itself.",
+            "Nothing can be stored now",
+            "The disk refuses or does not answer. What is not stored is not acknowledged, and QQ sends it again.",
+            "Look at the disk: space, quota, errors in the system's log. Buoy goes on by itself when the disk does.",
         ),
         "zh": Text(
-            "有提交失败",
-            "磁盘拒绝写入：曾经或正在满、只读或太慢。QQ 会尽可能重发。",
-            "检查磁盘：空间、系统日志中的错误、配额。Buoy 会自行重试。",
+            "现在无法存储",
+            "磁盘拒绝写入或没有应答。没存下的消息不会被确认，QQ 会重发。",
+            "检查磁盘：空间、配额、系统日志中的错误。磁盘恢复后 Buoy 会自行继续。",
         ),
     },
     V.NOT_RUNNING: {
