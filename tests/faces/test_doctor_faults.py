@@ -117,7 +117,6 @@ async def linked(sim: Sim, buoy: Buoy) -> None:
     await buoy.send(f"qq:c2c:{sim.meet()}", "see https://example.com/")
     await until(lambda: buoy.letters() and buoy.letters()[0]["state"] not in {"queued", "claimed"})
     await buoy.settled()
-    print([dict(x) for x in buoy.letters()], buoy.rows("SELECT * FROM note"))
 
 
 async def reviewed(sim: Sim, buoy: Buoy) -> None:
@@ -243,7 +242,9 @@ def test_every_kind_of_fault_has_a_row() -> None:
     assert KINDS.keys() - {row.kind for row in ROWS} == set()
 
 
-@pytest.mark.parametrize(("mode", "verdict"), [("down", V.UNREACHABLE), ("blackhole", V.QQ_SILENT), ("drop", V.QQ_SILENT)])
+@pytest.mark.parametrize(
+    ("mode", "verdict"), [("down", V.UNREACHABLE), ("blackhole", V.QQ_SILENT), ("drop", V.QQ_SILENT)]
+)
 def test_the_network(mode: str, verdict: Verdict, tmp_path: Path) -> None:
     async def main() -> set[Verdict]:
         async with Sim(control_port=None) as sim:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from buoy.durable.schema import APPLICATION_ID, BUSY_MS
+from buoy.durable.trace import REWORDED
 
 ROWS: Final = 200  # the newest of a kind: enough for a median
 STEPS: Final = 10_000  # of SQLite's machine, between two looks at the clock
@@ -117,6 +118,17 @@ def trying(db: sqlite3.Connection) -> list[Ended]:
         "GROUP BY bot, code, reason"
     )
     return [Ended(bot, "queued", code, reason, times) for bot, _, code, reason, times in rows]
+
+
+def reworded(db: sqlite3.Connection, since: float) -> list[Ended]:
+    """Count the letters that were refused as they were since then, and sent in other words; most first."""
+    rows = db.execute(
+        "SELECT outbox.bot, outbox.state, 0, substr(note.text, ?1), count(*) AS times FROM note "
+        "JOIN outbox ON note.ref = 'out/' || outbox.id WHERE note.last_at >= ?2 AND note.text LIKE ?3 "
+        "GROUP BY outbox.bot, note.text ORDER BY times DESC LIMIT ?4",
+        (len(REWORDED) + 3, since, f"{REWORDED}: %", ROWS),
+    )
+    return [Ended(bot, "reworded", code, reason, times) for bot, _, code, reason, times in rows]
 
 
 def latencies(db: sqlite3.Connection, since: float) -> list[float]:

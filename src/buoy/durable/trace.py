@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import sqlite3
 
 Step = tuple[float, str]
 """When (wall seconds), and one line for people."""
+
+REWORDED: Final = "refused as it was, worded anew"
 
 
 def event_ref(row: int) -> str:

@@ -145,6 +145,7 @@ class Records:
 
     letters: tuple[Ended, ...] = ()
     trying: tuple[Ended, ...] = ()
+    reworded: tuple[Ended, ...] = ()
     latencies_s: tuple[float, ...] = ()
     turns: tuple[Turn, ...] = ()
     rejected: int = 0

@@ -41,6 +41,9 @@ def letters(facts: Facts) -> Iterator[Finding]:
     for verdict, bot, words in _grouped([*records.letters, *records.trying]):
         told = True
         yield found(Check.LETTERS, verdict, words, bot)
+    for verdict, bot, words in _grouped(records.reworded):
+        told = True
+        yield softened(found(Check.LETTERS, verdict, f"{words}; Buoy sent them in other words", bot))
     if records.rejected:
         told = True
         yield found(Check.LETTERS, V.AUDIT, f"QQ's reviewers rejected {records.rejected} messages in 24 h")
@@ -64,17 +67,18 @@ def _grouped(ended: Iterable[Ended]) -> Iterator[tuple[Verdict, str, str]]:
 
 def of_letter(one: Ended) -> Verdict:
     """Say what is in a letter's way."""
-    entry = codes.find(one.code) if one.code else None
-    whole = of_code(one.code)
+    code = one.code or codes.named_in(one.reason)
+    entry = codes.find(code) if code else None
+    whole = of_code(code)
     if whole is not None:
         return whole
-    if one.code in QUOTAS:
+    if code in QUOTAS:
         return V.QUOTA
     if entry is not None and entry.fix is codes.Fix.URLS:
         return V.URLS
     if entry is not None and entry.action in ACTIONS:
         return ACTIONS[entry.action]
-    states = {"held": V.PROACTIVE, "unsure": V.UNSURE, "queued": V.LETTERS_WAIT}
+    states = {"held": V.PROACTIVE, "unsure": V.UNSURE, "queued": V.LETTERS_WAIT, "reworded": V.CONTENT}
     return states.get(one.state, V.DEAD_LETTERS)
 
 

@@ -100,6 +100,7 @@ def records(directory: Path, now: float, bots: tuple[str, ...]) -> Records | Non
         return Records(
             letters=tuple(checkup.letters(db, since)),
             trying=tuple(checkup.trying(db)),
+            reworded=tuple(checkup.reworded(db, since)),
             latencies_s=tuple(checkup.latencies(db, since)),
             turns=tuple(checkup.turns(db, since)),
             rejected=checkup.events(db, REJECTED, since),
