@@ -84,7 +84,8 @@ class Rest:
         self, bot: Bot, name: str, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> tuple[Call, Answer | None]:
         began, sent_at = time.monotonic(), self._wall()
-        host = urlsplit(url).netloc
+        where = urlsplit(url)
+        host = f"{where.hostname}:{where.port or (443 if where.scheme == 'https' else 80)}"
         try:
             answer = await self._http.request(
                 method, url, headers=headers, body=body, timeout_s=self._call_s, fresh=True

@@ -10,11 +10,12 @@ from typing import Final, TypeVar
 
 from buoy.config import Config
 from buoy.faces import wiring
-from buoy.faces.doctor import answering, machine, processes, trial, ways
+from buoy.faces.doctor import answering, machine, processes, tally, trial, ways
 from buoy.faces.doctor.aside import aside
 from buoy.faces.doctor.calls import Rest
 from buoy.faces.doctor.facts import Bot, Call, Database, Facts, Folder, Port, Process, Records, Settings, Trial, Way
 from buoy.protocol import wire
+from buoy.protocol.limits import DAY_S
 
 LOCAL_S: Final = 6.0
 ASK_S: Final = 8.0  # the control socket gives up after five
@@ -48,7 +49,16 @@ async def examine(
     """Look at everything. ``connect``: try a session; None: only where that can take nothing from anybody."""
     process = await _local(lambda: processes.process(config, environ), Process(error="it does not answer"), ASK_S)
     theirs = environ if process.proxies is None else _as_they_see(environ, process.proxies)
-    bots = tuple(Bot(bot.app_id, bot.api_base, bot.expect_event_h) for bot in config.bots)
+    bots = tuple(
+        Bot(
+            bot.app_id,
+            bot.api_base,
+            bot.expect_event_h,
+            bot.intents,
+            len(tally.since(wiring.socket_name(bot), wall() - DAY_S)),
+        )
+        for bot in config.bots
+    )
     names = tuple(bot.app_id for bot in bots)
     agents = [answering.look(bot, theirs, within_s=deadlines.agent_s) for bot in config.bots]
     here, there, answers = await asyncio.gather(

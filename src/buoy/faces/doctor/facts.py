@@ -163,6 +163,9 @@ class Bot:
     app_id: str
     hosts: tuple[str, ...] = ()
     expect_event_h: float = 0.0
+    intents: int = 0
+    doctors: int = 0
+    """Identifies that doctors of this machine made in 24 h."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from buoy.faces.doctor.verdicts import Check, Finding, Verdict, found, well
 from buoy.protocol.limits import DAY_S, HOUR_S, LOW_BUDGET
 from buoy.protocol.session import Action, Phase, close_action
 from buoy.protocol.session.words import Trouble
+from buoy.protocol.wire import Intent
 
 V, T, P = Verdict, Trouble, Phase
 CAUSES: Final[dict[str, Verdict]] = {
@@ -51,7 +52,7 @@ def session(facts: Facts) -> Iterator[Finding]:
         if bot.app_id in told:
             findings += list(_running(facts, bot, told[bot.app_id], explained=explained))
         elif bot.app_id in trials:
-            findings += list(_trial(trials[bot.app_id]))
+            findings += list(_trial(trials[bot.app_id], bot))
         findings += list(_budget(facts, bot, told.get(bot.app_id) or {}))
         if any(SANDBOX in host for host in bot.hosts):
             findings.append(found(Check.SESSION, V.SANDBOX, f"it is connected to {bot.hosts[0]}", bot.app_id))
@@ -97,13 +98,15 @@ def _running(facts: Facts, bot: Bot, told: dict[str, Any], *, explained: bool) -
         yield well(Check.SESSION, f"connecting again: {words or phase}", bot.app_id)
 
 
-def _trial(trial: Trial) -> Iterator[Finding]:
+def _trial(trial: Trial, bot: Bot) -> Iterator[Finding]:
     """What a session of a few seconds showed."""
     words = _words(trial.cause, trial.code, trial.reason, None)
     if trial.skipped:
         yield well(Check.SESSION, f"not tried: {trial.skipped}", trial.bot)
     elif trial.phase in {P.WAITING, P.BLOCKED}:
         verdict = V.CLOSING if trial.was_live else _verdict(trial.cause, trial.code) or V.CLOSING
+        if verdict is V.INTENTS:
+            words += f"; asked for {', '.join(flag.name or '' for flag in Intent if flag & bot.intents)}"
         yield found(Check.SESSION, verdict, words, trial.bot)
     elif trial.was_live and not trial.is_acked:
         yield found(Check.SESSION, V.NO_ACKS, "a heartbeat was not acknowledged", trial.bot)
@@ -139,7 +142,7 @@ def _budget(facts: Facts, bot: Bot, told: dict[str, Any]) -> Iterator[Finding]:
     if call is None or call.remaining is None or call.total is None or facts.records is None:
         return
     ours, used = facts.records.identifies.get(bot.app_id, 0), call.total - call.remaining
-    if used > ours and (ours or told):
+    if used > ours + bot.doctors and (ours or told):
         words = f"QQ counts {used} identifies today; the Buoy of this data directory made {ours} in 24 h"
         yield found(Check.SESSION, V.FOREIGN_IDENTIFIES, words, bot.app_id)
 

@@ -7,11 +7,13 @@ one, unless told to. What arrives meanwhile is counted and not kept.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 from buoy.durable.lock import lock_machine
 from buoy.errors import BuoyError
+from buoy.faces.doctor import tally
 from buoy.faces.doctor.facts import Trial
 from buoy.letters import Arrival, Cursor
 from buoy.platforms.qq.connection import Connection
@@ -27,8 +29,9 @@ OVER: Final = frozenset({Phase.WAITING, Phase.BLOCKED, Phase.STOPPED})
 class Ears:
     """Satisfies :class:`buoy.letters.Intake`, remembers nothing, and counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         self.events = 0
+        self._name = name
 
     def put(self, arrival: Arrival, *, opens_session: bool = False) -> asyncio.Future[Any]:
         """Let it go."""
@@ -41,8 +44,9 @@ class Ears:
         return None
 
     def record_identify(self, bot: str, shard: int) -> asyncio.Future[Any]:
-        """QQ counts it, too, and tells at the next look-up."""
+        """QQ counts it, and so does the tally."""
         del bot, shard
+        tally.add(self._name, time.time())
         return _done()
 
     def identifies(self, bot: str, since: float) -> int:
@@ -75,7 +79,7 @@ async def attempt(account: Account, name: str, environ: Mapping[str, str], *, wi
         lock = lock_machine(name, busy)
     except BuoyError as error:
         return Trial(account.app_id, str(error))
-    ears = Ears()
+    ears = Ears(name)
     line = QQ(account, environ=environ)
     (service, _) = line.services(ears).values()
     connection = line.connection

@@ -255,15 +255,14 @@ TEXTS: Final[dict[V, dict[str, Text]]] = {
             "Somebody else connects with this AppID",
             "QQ counts more logins than this Buoy made: another machine, another bot program, or an earlier data"
             " directory. Two connections steal each other's events, or answer twice.",
-            "Stop the other program. If there is none, reset the secret in the console at q.qq.com. Logins of earlier"
-            " today and of `buoy doctor --connect` count, too.",
+            "Stop the other program. If there is none, reset the secret in the console at q.qq.com. What another"
+            " data directory did earlier today counts, too.",
         ),
         "zh": Text(
             "还有别人用这个 AppID 连接",
             "QQ 记录的登录次数多于这个 Buoy 的：另一台机器、另一个机器人程序，或从前的数据目录。"
             "两个连接会互抢事件，或重复回答。",
-            "停掉另一个程序。若没有，请在 q.qq.com 控制台重置密钥。今天更早的登录和 `buoy doctor --connect`"
-            " 也计入其中。",
+            "停掉另一个程序。若没有，请在 q.qq.com 控制台重置密钥。另一个数据目录今天早些时候的登录也计入其中。",
         ),
     },
     V.PORT: {
