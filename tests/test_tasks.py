@@ -37,6 +37,12 @@ WHY = {
     "platforms/console.py Console._next_line Thread": "blocks in a terminal: daemon, its end is the input's end",
     "agents/isolated.py main Thread": "in the agent's own process, which its parent replaces",
     "agents/child.py Child.start subprocess_exec": "a turn's command or the pool's child: `ended` tells its user",
+    "faces/doctor/aside.py aside Thread": "a look that may never end: who waits for it has a deadline",
+    "faces/doctor/calls.py Rest.examine gather": "bounded calls; a failure ends the command with its traceback",
+    "faces/doctor/examination.py examine gather": "bounded looks; a failure ends the command with its traceback",
+    "faces/doctor/examination.py _machine gather": "as above",
+    "faces/doctor/examination.py _qq gather": "as above",
+    "faces/doctor/trial.py attempt ensure_future": "a connection of seconds: `attempt` awaits its end and its error",
     "faces/control.py Control.start start_server": "stopped with the process; a failing request answers with its error",
 }
 OURS_ALONE = ("sim/", "faces/demo")  # the other end of the wire and a show: their tests end what they start

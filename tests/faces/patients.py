@@ -19,8 +19,8 @@ from buoy.faces.wiring import handlers
 from buoy.sim import Sim
 from tests.rules.running import APP_ID, SECRET, Buoy, prepared
 
-QUICK = Deadlines(call_s=1.0, walk_s=1.0, trial_s=1.5, agent_s=2.0)
-PATIENT = Deadlines(call_s=5.0, walk_s=2.0, trial_s=3.0, agent_s=2.0)
+QUICK = Deadlines(call_s=1.0, walk_s=1.0, trial_s=1.5, spacing_s=0.0, agent_s=2.0)
+PATIENT = Deadlines(call_s=5.0, walk_s=2.0, trial_s=3.0, spacing_s=0.0, agent_s=2.0)
 
 Script = Callable[[Sim, Buoy], Awaitable[None]]
 
@@ -55,19 +55,27 @@ def named(found: list[Finding]) -> set[Verdict]:
 
 
 @asynccontextmanager
+async def awake(buoy: Buoy) -> AsyncIterator[None]:
+    """It runs, and answers its control socket."""
+    await buoy.start()
+    control = Control(buoy.directory, handlers(buoy.app))
+    await control.start()
+    try:
+        yield
+    finally:
+        await control.stop()
+        await buoy.stop()
+
+
+@asynccontextmanager
 async def running(
     directory: Path, account: dict[str, Any] | None = None, **settings: Any
 ) -> AsyncIterator[tuple[Sim, Buoy]]:
     """A Buoy that runs and answers its control socket."""
     async with prepared(directory, **settings) as (sim, buoy):
         buoy.account |= account or {}
-        await buoy.start()
-        control = Control(directory, handlers(buoy.app))
-        await control.start()
-        try:
+        async with awake(buoy):
             yield sim, buoy
-        finally:
-            await control.stop()
 
 
 async def until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
@@ -77,4 +85,4 @@ async def until(condition: Callable[[], object], timeout_s: float = 10.0) -> Non
             await asyncio.sleep(0.02)
 
 
-__all__ = ["PATIENT", "QUICK", "Config", "environment", "findings", "named", "running", "until"]
+__all__ = ["PATIENT", "QUICK", "Config", "awake", "environment", "findings", "named", "running", "until"]

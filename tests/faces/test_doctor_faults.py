@@ -13,8 +13,8 @@ import pytest
 from buoy.faces.doctor.verdicts import Verdict
 from buoy.sim import Sim
 from buoy.sim.faults import KINDS
-from tests.faces.patients import PATIENT, QUICK, findings, named, running, until
-from tests.rules.running import Buoy
+from tests.faces.patients import PATIENT, QUICK, awake, findings, named, running, until
+from tests.rules.running import Buoy, prepared
 from tests.sim.client import Client
 
 V = Verdict
@@ -236,6 +236,26 @@ def test_each_fault_is_named_and_nothing_else(tmp_path: Path) -> None:
         return wrong
 
     assert asyncio.run(main()) == {}
+
+
+def test_a_session_is_tried_only_where_nobody_has_one_to_lose(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with prepared(tmp_path) as (sim, buoy):
+            async with awake(buoy):
+                await findings(sim, tmp_path, connect=True)
+                assert sim.world.counters["identifies"] == 1, "it asks the Buoy that runs"
+            await findings(sim, tmp_path, connect=None)
+            assert sim.world.counters["identifies"] == 1, "its session may still be resumed"
+            await findings(sim, tmp_path, connect=True)
+            assert sim.world.counters["identifies"] == 2
+            await findings(sim, tmp_path / "new", connect=None)
+            assert sim.world.counters["identifies"] == 3
+            async with awake(buoy):
+                told = named(await findings(sim, tmp_path))
+            assert told == set(), "no stranger: these logins were the doctor's own"
+
+    tmp_path.chmod(0o700)
+    asyncio.run(main())
 
 
 def test_every_kind_of_fault_has_a_row() -> None:

@@ -18,8 +18,8 @@ from buoy.faces.doctor.facts import (
     Facts,
     Folder,
     Port,
-    Process,
     Records,
+    Running,
     Settings,
     Trial,
     Way,
@@ -43,7 +43,7 @@ HEALTHY = Facts(
     bots=(Bot("1", ("https://a",)),),
     folder=Folder(Path("/data"), free_bytes=9 << 30, total_bytes=10 << 30),
     database=Database(present=True, version=3, known=3),
-    process=Process(SNAPSHOT),
+    process=Running(SNAPSHOT),
     port=Port("127.0.0.1:8765"),
     ways=(Way("a:443"),),
     calls=(Call("1", "token", "a:443"), GATEWAY),
@@ -58,11 +58,11 @@ def verdicts(facts: Facts) -> dict[Verdict, Level]:
 
 def of_bot(**told: Any) -> dict[str, Any]:
     """A running Buoy whose bot says something else."""
-    return {"process": Process(SNAPSHOT | {"bots": {"1": LIVE | told}})}
+    return {"process": Running(SNAPSHOT | {"bots": {"1": LIVE | told}})}
 
 
 def of_buoy(**told: Any) -> dict[str, Any]:
-    return {"process": Process(SNAPSHOT | told)}
+    return {"process": Running(SNAPSHOT | told)}
 
 
 def of_records(**known: Any) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def of_token(told: Any) -> dict[str, Any]:
 
 
 def of_trial(**seen: Any) -> dict[str, Any]:
-    return {"process": Process(), "trials": (Trial("1", **seen),)}
+    return {"process": Running(), "trials": (Trial("1", **seen),)}
 
 
 def down(cause: str, code: int | None = None, **told: Any) -> dict[str, Any]:
@@ -122,13 +122,13 @@ ROWS: list[tuple[dict[str, Any], dict[Verdict, Level]]] = [
     ({"database": Database(present=False, known=3)}, {}),
     (of_buoy(store={"refusal": "the disk is full"}), {V.STORE_FAILING: F}),
     (of_buoy(store={"committing_s": 9.0}), {V.STORE_FAILING: F}),
-    ({"process": Process()}, OFF),
-    ({"process": Process(error="it does not answer")}, {V.STUCK: F}),
-    ({"process": Process(holder="pid 9")}, {V.STUCK: F}),
-    ({"process": Process(is_address_stale=True)}, OFF | {V.STALE_ADDRESS: W}),
-    ({"process": Process(sockets={"1": "pid 9"})}, OFF | {V.TWO_SOCKETS: F}),
+    ({"process": Running()}, OFF),
+    ({"process": Running(error="it does not answer")}, {V.STUCK: F}),
+    ({"process": Running(holder="pid 9")}, {V.STUCK: F}),
+    ({"process": Running(is_address_stale=True)}, OFF | {V.STALE_ADDRESS: W}),
+    ({"process": Running(sockets={"1": "pid 9"})}, OFF | {V.TWO_SOCKETS: F}),
     (of_buoy(tasks={"qq:1:shard0": {"restarts": 4, "last_end": "ValueError"}}), {V.RESTARTING: W}),
-    ({"process": Process(SNAPSHOT, proxies={}, own_proxies={"https_proxy": "http://p:1"})}, {V.PROXY_DIFFERS: W}),
+    ({"process": Running(SNAPSHOT, proxies={}, own_proxies={"https_proxy": "http://p:1"})}, {V.PROXY_DIFFERS: W}),
     ({"port": Port("127.0.0.1:8765", "Address already in use", "pid 9 (nginx)")}, {V.PORT: F}),
     ({"port": Port("127.0.0.1:8765", is_ours=True)}, {}),
     (of_buoy(web={"listen": "x"}) | {"port": Port("127.0.0.1:8765", "Address already in use")}, {}),
@@ -187,7 +187,7 @@ ROWS: list[tuple[dict[str, Any], dict[Verdict, Level]]] = [
     (of_bot(identifies_left=0) | {"calls": ()}, {V.BUDGET: F}),
     (of_records(identifies={"1": 99}), {V.FOREIGN_IDENTIFIES: W}),
     (of_records(identifies={"1": 99}) | {"bots": (Bot("1", doctors=1),)}, {}),
-    (of_records(identifies={}) | {"process": Process()}, OFF),
+    (of_records(identifies={}) | {"process": Running()}, OFF),
     ({"bots": (Bot("1", ("https://sandbox.api.sgroup.qq.com",)),)}, {V.SANDBOX: W}),
     # the session, as a trial showed it
     (of_trial(phase="live", was_live=True, is_acked=True), OFF),

@@ -13,7 +13,7 @@ from buoy.faces import wiring
 from buoy.faces.doctor import answering, machine, processes, tally, trial, ways
 from buoy.faces.doctor.aside import aside
 from buoy.faces.doctor.calls import Rest
-from buoy.faces.doctor.facts import Bot, Call, Database, Facts, Folder, Port, Process, Records, Settings, Trial, Way
+from buoy.faces.doctor.facts import Bot, Call, Database, Facts, Folder, Port, Records, Running, Settings, Trial, Way
 from buoy.protocol import wire
 from buoy.protocol.limits import DAY_S
 
@@ -32,6 +32,7 @@ class Deadlines:
     call_s: float = 5.0
     walk_s: float = ways.WALK_S
     trial_s: float = trial.TRIAL_S
+    spacing_s: float = trial.SPACING_S
     agent_s: float = answering.LOOK_S
 
 
@@ -47,7 +48,7 @@ async def examine(
     deadlines: Deadlines = DEADLINES,
 ) -> Facts:
     """Look at everything. ``connect``: try a session; None: only where that can take nothing from anybody."""
-    process = await _local(lambda: processes.process(config, environ), Process(error="it does not answer"), ASK_S)
+    process = await _local(lambda: processes.process(config, environ), Running(error="it does not answer"), ASK_S)
     theirs = environ if process.proxies is None else _as_they_see(environ, process.proxies)
     bots = tuple(
         Bot(
@@ -107,7 +108,7 @@ async def without_settings(directory_of: Callable[[], Config], error: str, wall:
         config = directory_of()
     except Exception:  # noqa: BLE001  the first error is the one to tell
         return Facts(now=wall(), settings=settings)
-    process = await _local(lambda: processes.process(config, {}), Process(), ASK_S)
+    process = await _local(lambda: processes.process(config, {}), Running(), ASK_S)
     folder, database, port, records = await _machine(config, process, wall(), ())
     return Facts(wall(), settings, (), folder, database, process, port, records=records)
 
@@ -128,7 +129,7 @@ async def _local(job: Callable[[], T], late: T, within_s: float = LOCAL_S) -> T:
 
 
 async def _machine(
-    config: Config, process: Process, now: float, bots: tuple[str, ...]
+    config: Config, process: Running, now: float, bots: tuple[str, ...]
 ) -> tuple[Folder, Database | None, Port | None, Records | None]:
     """The looks at disk and port; one that hangs (a dead network share) costs only itself."""
     directory, address = config.data_dir, config.web.address
@@ -145,7 +146,7 @@ async def _machine(
 async def _qq(
     config: Config,
     environ: Mapping[str, str],
-    process: Process,
+    process: Running,
     *,
     connect: bool | None,
     wall: Callable[[], float],
@@ -179,7 +180,7 @@ async def _try(
     config: Config,
     number: int,
     environ: Mapping[str, str],
-    process: Process,
+    process: Running,
     calls: tuple[Call, ...],
     *,
     connect: bool | None,
@@ -208,4 +209,4 @@ async def _try(
     if why:
         return Trial(bot.app_id, why)
     account, name = wiring.account(config, bot), wiring.socket_name(bot)
-    return await trial.attempt(account, name, environ, within_s=deadlines.trial_s)
+    return await trial.attempt(account, name, environ, within_s=deadlines.trial_s, spacing_s=deadlines.spacing_s)

@@ -46,7 +46,7 @@ class Database:
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class Running:
     """The Buoy of this data directory. ``snapshot`` is its own word; ``holder`` has the directory's lock."""
 
     snapshot: dict[str, Any] | None = None
@@ -177,7 +177,7 @@ class Facts:
     bots: tuple[Bot, ...] = ()
     folder: Folder | None = None
     database: Database | None = None
-    process: Process = field(default_factory=Process)
+    process: Running = field(default_factory=Running)
     port: Port | None = None
     ways: tuple[Way, ...] = ()
     calls: tuple[Call, ...] = ()

@@ -17,7 +17,7 @@ from buoy.durable.lock import holder, machine_path
 from buoy.durable.store import peek
 from buoy.errors import BuoyError
 from buoy.faces.control import ADDRESS, ask
-from buoy.faces.doctor.facts import Process, Records
+from buoy.faces.doctor.facts import Records, Running
 from buoy.faces.wiring import socket_name
 
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -26,7 +26,7 @@ REJECTED = "MESSAGE_AUDIT_REJECT"
 BROKEN = frozenset({"down", "blocked"})
 
 
-def process(config: Config, environ: Mapping[str, str]) -> Process:
+def process(config: Config, environ: Mapping[str, str]) -> Running:
     """Ask the running Buoy, if there is one; else see who is in its place."""
     directory = config.data_dir
     own = proxies(environ)
@@ -43,9 +43,9 @@ def process(config: Config, environ: Mapping[str, str]) -> Process:
         if (who := _holder(machine_path(socket_name(bot)))) is not None and not _same(who, pid, held)
     }
     if snapshot is not None and pid is not None:
-        return Process(snapshot, holder=held, sockets=sockets, proxies=_proxies_of(pid), own_proxies=own)
+        return Running(snapshot, holder=held, sockets=sockets, proxies=_proxies_of(pid), own_proxies=own)
     stale = held is None and not error and (directory / ADDRESS).exists()
-    return Process(None, error, held, stale, sockets, own_proxies=own)
+    return Running(None, error, held, stale, sockets, own_proxies=own)
 
 
 def _same(who: str, pid: int | None, held: str | None) -> bool:

@@ -18,9 +18,11 @@ from buoy.faces.doctor.facts import Trial
 from buoy.letters import Arrival, Cursor
 from buoy.platforms.qq.connection import Connection
 from buoy.platforms.qq.platform import QQ, Account
+from buoy.protocol.limits import IDENTIFY_SPACING_S
 from buoy.protocol.session import BeatAsked, Phase
 
 TRIAL_S: Final = 8.0
+SPACING_S: Final = IDENTIFY_SPACING_S + 0.2
 STAY_S: Final = 1.0  # after the ACK: a connection that QQ ends at once is no connection
 LOOK_S: Final = 0.05
 OVER: Final = frozenset({Phase.WAITING, Phase.BLOCKED, Phase.STOPPED})
@@ -31,6 +33,7 @@ class Ears:
 
     def __init__(self, name: str) -> None:
         self.events = 0
+        self.identified_at: float | None = None
         self._name = name
 
     def put(self, arrival: Arrival, *, opens_session: bool = False) -> asyncio.Future[Any]:
@@ -47,6 +50,7 @@ class Ears:
         """QQ counts it, and so does the tally."""
         del bot, shard
         tally.add(self._name, time.time())
+        self.identified_at = asyncio.get_running_loop().time()
         return _done()
 
     def identifies(self, bot: str, since: float) -> int:
@@ -72,13 +76,24 @@ def _done() -> asyncio.Future[Any]:
     return future
 
 
-async def attempt(account: Account, name: str, environ: Mapping[str, str], *, within_s: float = TRIAL_S) -> Trial:
-    """Try one connection. ``name``: the machine's lock, held meanwhile."""
+async def attempt(
+    account: Account,
+    name: str,
+    environ: Mapping[str, str],
+    *,
+    within_s: float = TRIAL_S,
+    spacing_s: float = SPACING_S,
+) -> Trial:
+    """Try one connection. ``name``: the machine's lock, held until ``spacing_s`` after an IDENTIFY.
+
+    QQ takes one IDENTIFY in five seconds: a Buoy that is started right after a doctor must not be refused for it.
+    """
     busy = "another process of this machine ({holder}) is connected with this AppID"
     try:
         lock = lock_machine(name, busy)
     except BuoyError as error:
         return Trial(account.app_id, str(error))
+    loop = asyncio.get_running_loop()
     ears = Ears(name)
     line = QQ(account, environ=environ)
     (service, _) = line.services(ears).values()
@@ -86,10 +101,14 @@ async def attempt(account: Account, name: str, environ: Mapping[str, str], *, wi
     assert connection is not None
     running = asyncio.ensure_future(service())
     try:
-        return await _watch(connection, ears, asyncio.get_running_loop().time() + within_s)
+        seen = await _watch(connection, ears, loop.time() + within_s)
+        if ears.identified_at is not None:
+            await line.close()
+            await asyncio.sleep(max(0.0, ears.identified_at + spacing_s - loop.time()))
+        return seen
     finally:
         await line.close()
-        await asyncio.wait({running})
+        await running
         await line.release()
         lock.release()
 
