@@ -78,6 +78,9 @@ def test_settings_that_cannot_be_used_are_a_fault_and_no_end(tmp_path: Path) -> 
         assert done.returncode == 1
         assert {"settings", "data_open"} <= verdicts(told)
         assert "QQ_APP_ID" in told["findings"][0]["cause"]
+        mended = report(one.command("doctor", "--json", "--fix"))
+        assert "data_open" not in verdicts(mended)
+        assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
 
 
 def test_for_people_the_worst_comes_first_and_a_verdict_last(tmp_path: Path) -> None:

@@ -238,6 +238,8 @@ ROWS: list[tuple[dict[str, Any], dict[Verdict, Level]]] = [
 @pytest.mark.parametrize(("changes", "told"), ROWS)
 def test_what_was_seen_and_what_it_means(changes: dict[str, Any], told: dict[Verdict, Level]) -> None:
     assert verdicts(replace(HEALTHY, **changes)) == told
+    named = [(one.verdict, one.subject) for one in doctor.judge(replace(HEALTHY, **changes)) if one.verdict]
+    assert len(named) == len(set(named)), "nothing is told twice"
 
 
 @pytest.mark.parametrize("cause", CAUSES)
@@ -264,6 +266,13 @@ def test_settings_that_cannot_be_used_leave_the_rest_to_be_looked_at() -> None:
         folder=replace(HEALTHY.folder or Folder(Path("/")), mode=0o755),
     )
     assert verdicts(facts) == {V.SETTINGS: Level.FAULT, V.DATA_OPEN: Level.WARNING}
+
+
+def test_hosts_with_the_same_trouble_are_one_line() -> None:
+    ways = (Way("a:443", "dns", "a: no"), Way("b:443", "dns", "b: no"), Way("c:443", "refused", "c: no"))
+    dns, other = (f for f in doctor.judge(replace(HEALTHY, ways=ways, calls=())) if f.check is Check.NETWORK)
+    assert (dns.verdict, dns.subject, dns.cause) == (V.DNS, "a:443, b:443", "a: no; b: no")
+    assert other.verdict is V.UNREACHABLE
 
 
 def test_the_worst_comes_first_and_what_is_well_is_said_too() -> None:

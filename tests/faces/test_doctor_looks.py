@@ -20,6 +20,7 @@ import pytest
 
 from buoy.config import Config, load
 from buoy.durable import schema
+from buoy.durable.history import Span
 from buoy.durable.lock import Lock, lock_machine
 from buoy.durable.store import Store
 from buoy.faces import control
@@ -176,6 +177,20 @@ def test_the_address_of_a_dead_buoy_is_named_and_taken_away(tmp_path: Path) -> N
     held.release()
     assert list(mend([stale], tmp_path)) == [(stale, f"removed {tmp_path / ADDRESS}")]
     assert not (tmp_path / ADDRESS).exists()
+
+
+def test_only_what_was_up_can_break() -> None:
+    told = [
+        Span("1", 0, "down", 0.0, 1.0, "starting"),
+        Span("1", 0, "up", 1.0, 2.0, ""),
+        Span("1", 0, "down", 2.0, 3.0, "closed 4000"),
+        Span("1", 0, "blocked", 3.0, 4.0, "banned 4915"),
+        Span("1", 0, "up", 4.0, 5.0, ""),
+        Span("1", 0, "off", 5.0, 6.0, "stopped in good order"),
+        Span("1", 0, "up", 6.0, 7.0, ""),
+        Span("2", 0, "down", 0.0, 1.0, "starting"),
+    ]
+    assert processes._breaks(told) == (("1", 2.0, "closed 4000"),)
 
 
 def test_proxy_variables_are_told_without_passwords() -> None:
@@ -368,6 +383,25 @@ def test_an_endpoint_is_asked_for_its_models(status: str, body: bytes, state: st
     assert asked[0].startswith(b"GET /v1/models ")
     assert b"Bearer sk-secret" in asked[0]
     assert "sk-secret" not in str(seen)
+
+
+def test_a_login_in_the_address_of_an_endpoint_is_used_and_not_told(tmp_path: Path) -> None:
+    asked = []
+
+    async def endpoint(peer: Peer) -> None:
+        asked.append(await peer.request())
+        peer.answer(b"", "503 Busy")
+
+    async def main() -> Agent:
+        async with serve(endpoint) as server:
+            base = f"http://name:pass%40word@127.0.0.1:{server.port}/v1"
+            bot = config(tmp_path, BUOY_AGENT="openai", OPENAI_BASE_URL=base, **OPENAI).bots[0]
+            return await answering.look(bot, {}, within_s=5.0)
+
+    seen = asyncio.run(main())
+    assert seen.text == f"{seen.text.split('/')[0]}/v1 answers HTTP 503"
+    assert b"Basic bmFtZTpwYXNzQHdvcmQ=" in asked[0]
+    assert "word" not in str(seen)
 
 
 def test_an_endpoint_that_is_away_or_silent_is_named(tmp_path: Path) -> None:

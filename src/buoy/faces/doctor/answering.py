@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -111,31 +113,37 @@ async def _endpoint(bot: Bot, environ: Mapping[str, str], within_s: float) -> tu
     if find_spec("openai") is None:
         return "setup", "a package is not installed: pip install 'buoy-qq[openai]'"
     base = (agent.base_url or PUBLIC).rstrip("/")
+    scheme, _, place = base.partition("://")
+    login, _, shown = place.rpartition("@")
     http = Http(environ=environ)
     try:
         answer = await http.request(
             "GET",
-            f"{base}/models",
-            headers={"Authorization": f"Bearer {key}"},
+            f"{scheme}://{shown}/models",
+            headers={"Authorization": _basic(login) if login else f"Bearer {key}"},  # as the openai package does
             body=None,
             timeout_s=within_s,
         )
     except NotSentError as error:
-        return "away", f"{base}: {error.reason}"
+        return "away", f"{shown}: {error.reason}"
     except (LostError, BuoyError) as error:
-        return "away", f"{base}: {error}"
+        return "away", f"{shown}: {error}"
     finally:
         await http.close()
     if answer.status in REFUSED:
-        return "refused", f"{base} answers HTTP {answer.status}"
+        return "refused", f"{shown} answers HTTP {answer.status}"
     if answer.status in NO_LIST:
-        return "ok", f"{base} answers, without a list of models"
+        return "ok", f"{shown} answers, without a list of models"
     if answer.status != 200:
-        return "away", f"{base} answers HTTP {answer.status}"
+        return "away", f"{shown} answers HTTP {answer.status}"
     names = _models(answer.body)
     if names and agent.model not in names:
-        return "model", f"{base} lists {len(names)} models, and {agent.model!r} is none of them"
-    return "ok", base
+        return "model", f"{shown} lists {len(names)} models, and {agent.model!r} is none of them"
+    return "ok", shown
+
+
+def _basic(login: str) -> str:
+    return f"Basic {base64.b64encode(unquote(login).encode()).decode()}"
 
 
 def _models(body: bytes) -> frozenset[str]:

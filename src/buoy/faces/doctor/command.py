@@ -21,14 +21,17 @@ def main(path: Path | None, environ: Mapping[str, str], *, as_json: bool, fix: b
     began = time.monotonic()
     tongue = language(environ)
     config, error = _settings(path, environ)
-    if config is None:
-        facts = asyncio.run(examination.without_settings(lambda: load(path, environ, bots=False), error, time.time))
+    if error:
+        facts = asyncio.run(examination.without_settings(config, error))
     else:
+        assert config is not None
         facts = asyncio.run(examination.examine(config, environ, connect=connect))
     findings = judge(facts)
     fixed = list(mend(findings, config.data_dir)) if fix and config is not None else []
     if fixed:
-        findings = judge(asyncio.run(examination.again(facts, load(path, environ), environ)))
+        config, _ = _settings(path, environ)
+        assert config is not None  # it was read a moment ago
+        findings = judge(asyncio.run(examination.again(facts, config, environ)))
     if as_json:
         print(show.as_json(findings, fixed, tongue, at=facts.now, took_s=time.monotonic() - began))
     else:
@@ -37,7 +40,11 @@ def main(path: Path | None, environ: Mapping[str, str], *, as_json: bool, fix: b
 
 
 def _settings(path: Path | None, environ: Mapping[str, str]) -> tuple[Config | None, str]:
+    """The settings; with an error, what can be read without the bots, if anything."""
     try:
         return load(path, environ), ""
     except ConfigError as error:
-        return None, str(error)
+        try:
+            return load(path, environ, bots=False), str(error)
+        except ConfigError:
+            return None, str(error)

@@ -101,16 +101,14 @@ async def again(facts: Facts, config: Config, environ: Mapping[str, str]) -> Fac
     )
 
 
-async def without_settings(directory_of: Callable[[], Config], error: str, wall: Callable[[], float]) -> Facts:
-    """What can be looked at where the settings cannot be used: the rest, as far as it can be read."""
-    settings = Settings(error)
-    try:
-        config = directory_of()
-    except Exception:  # noqa: BLE001  the first error is the one to tell
-        return Facts(now=wall(), settings=settings)
+async def without_settings(config: Config | None, error: str) -> Facts:
+    """Look at what is left where the settings cannot be used: this machine, if even that could be read."""
+    now, settings = time.time(), Settings(error)
+    if config is None:
+        return Facts(now, settings)
     process = await _local(lambda: processes.process(config, {}), Running(), ASK_S)
-    folder, database, port, records = await _machine(config, process, wall(), ())
-    return Facts(wall(), settings, (), folder, database, process, port, records=records)
+    folder, database, port, records = await _machine(config, process, now, ())
+    return Facts(now, settings, (), folder, database, process, port, records=records)
 
 
 def _as_they_see(environ: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Final
 
-from buoy.faces.doctor.facts import Call, Facts
+from buoy.faces.doctor.facts import Call, Facts, Way
 from buoy.faces.doctor.judge_machine import softened
 from buoy.faces.doctor.verdicts import Check, Finding, Verdict, found, well
 from buoy.protocol import codes
@@ -31,14 +31,16 @@ SLOW_S: Final = 2.0
 
 
 def network(facts: Facts) -> Iterator[Finding]:
-    """Names, TCP, TLS, proxy: one line for each host that cannot be reached."""
+    """Names, TCP, TLS, proxy: one line for all hosts that cannot be reached so."""
     bad = [way for way in facts.ways if way.trouble]
     works = any(call.name == "gateway" and call.told == "ok" for call in facts.calls)
+    by_verdict: dict[Verdict, list[Way]] = {}
     for way in bad:
-        if works and way.trouble != "proxy_kind":
-            yield found(Check.NETWORK, V.HOST_DOWN, f"{way.host}: {way.text}", way.host)
-        else:
-            yield found(Check.NETWORK, WAYS[way.trouble], way.text, way.host)
+        verdict = V.HOST_DOWN if works and way.trouble != "proxy_kind" else WAYS[way.trouble]
+        by_verdict.setdefault(verdict, []).append(way)
+    for verdict, ways in by_verdict.items():
+        words = "; ".join(dict.fromkeys(way.text for way in ways))
+        yield found(Check.NETWORK, verdict, words, ", ".join(way.host for way in ways))
     hosts = {way.host for way in bad}
     for call in facts.calls:
         if call.told == "unsent" and call.host not in hosts and not (works and call.name == "token"):
