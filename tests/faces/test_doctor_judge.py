@@ -198,6 +198,7 @@ ROWS: list[tuple[dict[str, Any], dict[Verdict, Level]]] = [
     (of_trial(phase="blocked", cause="shard", code=4010), OFF | {V.SHARD: F}),
     (of_trial(phase="opening"), OFF | {V.WEBSOCKET: F}),
     (of_trial(phase="lingering"), OFF | {V.IDENTIFY_REFUSED: F}),
+    (of_buoy(bots={}), {V.OTHER_SETTINGS: F}),
     # events
     (of_records(gaps=(gap("no events"),)), {V.DEAF: F}),
     (of_bot(silent_s=2 * HOUR) | {"bots": (Bot("1", (), 1.0),)}, {V.DEAF: F}),

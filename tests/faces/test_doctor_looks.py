@@ -179,6 +179,24 @@ def test_the_address_of_a_dead_buoy_is_named_and_taken_away(tmp_path: Path) -> N
     assert not (tmp_path / ADDRESS).exists()
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"host":1,"port":"x","key":"k"}'])
+def test_an_address_that_makes_no_sense_harms_nobody(text: str, tmp_path: Path) -> None:
+    (tmp_path / ADDRESS).write_text(text)
+    seen = processes.process(config(tmp_path), {})
+    assert (seen.snapshot, seen.is_address_stale) == (None, not seen.error)
+    assert processes.forget_address(tmp_path)
+
+
+def test_records_of_a_database_that_cannot_be_read_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o700)
+    assert processes.records(tmp_path, 0.0, ()) is None
+    open_once(tmp_path)
+    assert processes.records(tmp_path, time.time(), ("1",)) is not None
+    (tmp_path / "broken").write_bytes(b"\xaa" * 8192)
+    monkeypatch.setattr(processes, "peek", lambda _: sqlite3.connect(tmp_path / "broken"))
+    assert processes.records(tmp_path, time.time(), ("1",)) is None
+
+
 def test_only_what_was_up_can_break() -> None:
     told = [
         Span("1", 0, "down", 0.0, 1.0, "starting"),

@@ -51,6 +51,9 @@ def session(facts: Facts) -> Iterator[Finding]:
         findings = []
         if bot.app_id in told:
             findings += list(_running(facts, bot, told[bot.app_id], explained=explained))
+        elif facts.process.snapshot is not None:
+            others = ", ".join(told) or "none"
+            findings.append(found(Check.SESSION, V.OTHER_SETTINGS, f"its bots are: {others}", bot.app_id))
         elif bot.app_id in trials:
             findings += list(_trial(trials[bot.app_id], bot))
         findings += list(_budget(facts, bot, told.get(bot.app_id) or {}))
@@ -71,11 +74,8 @@ def _running(facts: Facts, bot: Bot, told: dict[str, Any], *, explained: bool) -
             words = "heartbeats are not acknowledged" if late_s is None else f"the last ACK is {span(late_s)} old"
             yield found(Check.SESSION, V.NO_ACKS, words, bot.app_id)
             return
-        recent = (
-            [why for who, at, why in facts.records.breaks if who == bot.app_id and facts.now - at < HOUR_S]
-            if (facts.records)
-            else []
-        )
+        breaks = facts.records.breaks if facts.records else ()
+        recent = [why for who, at, why in breaks if who == bot.app_id and facts.now - at < HOUR_S]
         if len(recent) >= BREAKS:
             why, times = Counter(recent).most_common(1)[0]
             words = f"it went down {len(recent)} times in the last hour, {times} times so: {why}"

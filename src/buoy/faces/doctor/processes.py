@@ -6,12 +6,14 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from buoy.config import Config
 from buoy.durable import checkup, inbox, sessions
+from buoy.durable.faults import is_storage
 from buoy.durable.history import Span, spans
 from buoy.durable.lock import holder, machine_path
 from buoy.durable.store import peek
@@ -35,6 +37,8 @@ def process(config: Config, environ: Mapping[str, str]) -> Running:
         snapshot = ask(directory, "status")
     except (BuoyError, ValueError) as failure:
         error = str(failure)
+    except (KeyError, TypeError):
+        pass  # control.json is not one of ours: nobody can be asked
     held = _holder(directory / "lock")
     pid = None if snapshot is None else int(snapshot.get("pid", 0))
     sockets = {
@@ -108,6 +112,10 @@ def records(directory: Path, now: float, bots: tuple[str, ...]) -> Records | Non
             identifies={bot: sessions.identifies_since(db, bot, since) for bot in bots},
             breaks=_breaks(spans(db, since, now)),
         )
+    except Exception as error:
+        if not is_storage(error):
+            raise
+        return None
     finally:
         db.close()
 
@@ -145,7 +153,8 @@ def forget_address(directory: Path) -> bool:
         pass  # torn: nobody can use it either
     except OSError:
         return False
-    if ask(directory, "status") is not None:
-        return False
+    with suppress(KeyError, TypeError):  # not one of ours
+        if ask(directory, "status") is not None:
+            return False
     path.unlink(missing_ok=True)
     return True

@@ -63,6 +63,7 @@ class Verdict(StrEnum):
     STALE_ADDRESS = "stale_address"
     RESTARTING = "restarting"
     TWO_SOCKETS = "two_sockets"
+    OTHER_SETTINGS = "other_settings"
     FOREIGN_IDENTIFIES = "foreign_identifies"
     PORT = "port"
     # the way to QQ

@@ -250,6 +250,18 @@ TEXTS: Final[dict[V, dict[str, Text]]] = {
             "停掉其中一个；该行写明是哪个进程。",
         ),
     },
+    V.OTHER_SETTINGS: {
+        "en": Text(
+            "The running Buoy does not have this bot",
+            "It was started with other settings than the ones that were read now.",
+            "Restart it; if it is a service, compare its settings file and its environment with these.",
+        ),
+        "zh": Text(
+            "运行中的 Buoy 没有这个机器人",
+            "它启动时的配置与刚才读到的不同。",
+            "重启它；若是服务，核对它的配置文件和环境变量。",
+        ),
+    },
     V.FOREIGN_IDENTIFIES: {
         "en": Text(
             "Somebody else connects with this AppID",
@@ -267,13 +279,14 @@ TEXTS: Final[dict[V, dict[str, Text]]] = {
     },
     V.PORT: {
         "en": Text(
-            "The port of the status page is taken",
-            "The page, /readyz and /metrics cannot be served there. QQ is not affected.",
+            "The status page cannot listen on its address",
+            "The port is taken, or the address is not this machine's: no page, no /readyz, no /metrics. QQ is not"
+            " affected.",
             "Stop the program that the line names, or set web.listen (BUOY_LISTEN) to another port, or to off.",
         ),
         "zh": Text(
-            "状态页的端口被占用",
-            "状态页、/readyz 和 /metrics 无法在那里提供。QQ 不受影响。",
+            "状态页无法监听它的地址",
+            "端口被占用，或地址不属于本机：没有状态页、/readyz 和 /metrics。QQ 不受影响。",
             "停掉该行指出的程序，或把 web.listen（BUOY_LISTEN）改为别的端口或 off。",
         ),
     },
