@@ -37,7 +37,7 @@ def forget(one: Buoy) -> None:
 
 
 def test_before_during_and_after_a_buoy(tmp_path: Path) -> None:
-    with platform() as sim, buoy(tmp_path / "data", sim.api_base) as one:
+    with platform() as sim, buoy(tmp_path / "data", sim.api_base, BUOY_LISTEN="127.0.0.1:0") as one:
         before = one.command("doctor", "--json", "--no-connect")
         told = report(before)
         assert verdicts(told) == {"not_running", "no_alerts", "data_missing"}
@@ -50,6 +50,8 @@ def test_before_during_and_after_a_buoy(tmp_path: Path) -> None:
         assert identifies(sim) == 1
         told = report(one.command("doctor", "--json"))
         assert verdicts(told) == {"no_alerts"}
+        (page,) = (finding for finding in told["findings"] if finding["check"] == "status page")
+        assert page["cause"].startswith("served at ")
         assert identifies(sim) == 1, "it asks the Buoy that runs"
 
         one.environ["QQ_CLIENT_SECRET"] = "wrong"

@@ -131,7 +131,8 @@ ROWS: list[tuple[dict[str, Any], dict[Verdict, Level]]] = [
     ({"process": Running(SNAPSHOT, proxies={}, own_proxies={"https_proxy": "http://p:1"})}, {V.PROXY_DIFFERS: W}),
     ({"port": Port("127.0.0.1:8765", "Address already in use", "pid 9 (nginx)")}, {V.PORT: F}),
     ({"port": Port("127.0.0.1:8765", is_ours=True)}, {}),
-    (of_buoy(web={"listen": "x"}) | {"port": Port("127.0.0.1:8765", "Address already in use")}, {}),
+    (of_buoy(web={"listening": "127.0.0.1:8765"}) | {"port": Port("127.0.0.1:8765", "Address already in use")}, {}),
+    (of_buoy(web={"listening": None, "error": "not permitted"}), {V.PORT: F}),
     # the way to QQ
     (of_way("dns"), {V.DNS: F}),
     (of_way("refused"), {V.UNREACHABLE: F}),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from buoy import __version__
+from buoy.faces import schedule
 
 if TYPE_CHECKING:
     from buoy.config import Config
@@ -192,6 +193,9 @@ def _rows(kind: str, about: str, states: str) -> None:
 _rows("inbox", "Received messages and their turns.", "stored, waiting, running, done, dead")
 _rows("outbox", "Letters to send.", "queued, claimed, sent, held, unsure, dead, merged, dropped")
 _rows("deadletter", "Turns and letters that ended without success.", "dead, unsure")
+
+
+app.add_typer(schedule.group, name="schedule")
 
 
 @app.callback(invoke_without_command=True)

@@ -7,6 +7,7 @@ import gc
 import io
 import logging
 import sys
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import ExitStack, suppress
 from typing import Any, TextIO, cast
@@ -15,7 +16,7 @@ import structlog
 
 from buoy.agents import build
 from buoy.config import Config
-from buoy.faces import wiring
+from buoy.faces import planning, wiring
 from buoy.gateway.app import App
 from buoy.platforms.console import Console
 
@@ -78,6 +79,7 @@ def on_loop(main: Callable[[ExitStack], Coroutine[Any, Any, int]]) -> int:
 def run(config: Config, environ: Mapping[str, str]) -> int:
     """Serve the configured bots until a signal."""
     log_to_stderr()
+    schedules = planning.of_file(config, time.time())
     answers = wiring.agents(config)
     with wiring.sockets_locked(config) as locks:
         return on_loop(
@@ -85,6 +87,7 @@ def run(config: Config, environ: Mapping[str, str]) -> int:
                 config,
                 lambda: wiring.platforms(config, environ),
                 answers,
+                schedules=schedules,
                 on_start=lambda app: app.supervisor.keep("locks", lambda: wiring.renew(locks)),
                 after=after,
             )

@@ -128,12 +128,16 @@ def page(facts: Facts) -> Iterator[Finding]:
     port = facts.port
     if port is None:
         return
-    serves = bool((facts.process.snapshot or {}).get("web"))
-    if port.error and not port.is_ours and not (serves and not port.holder):
+    web = (facts.process.snapshot or {}).get("web") or {}
+    if web.get("listening"):
+        yield well(Check.PAGE, f"served at {web['listening']}")
+    elif port.error and not port.is_ours:
         by = f" by {port.holder}" if port.holder else ""
         yield found(Check.PAGE, Verdict.PORT, f"{port.address}: {port.error}{by}")
+    elif web.get("error"):
+        yield found(Check.PAGE, Verdict.PORT, f"{port.address}: {web['error']}")
     else:
-        yield well(Check.PAGE, f"{port.address} is {'served' if port.is_ours or port.error else 'free'}")
+        yield well(Check.PAGE, f"{port.address} is {'served' if port.is_ours else 'free'}")
 
 
 def alerts(facts: Facts) -> Iterator[Finding]:
