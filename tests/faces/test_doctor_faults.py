@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from buoy.durable.lock import lock_machine, machine_path
+from buoy.faces.doctor import processes, tally, trial
 from buoy.faces.doctor.verdicts import Verdict
 from buoy.sim import Sim
 from buoy.sim.faults import KINDS
@@ -20,6 +23,15 @@ from tests.sim.client import Client
 V = Verdict
 AT_ONCE = 6  # rows side by side: more of them, and the machine itself is what is slow
 WELL: frozenset[Verdict] = frozenset()
+
+
+@pytest.fixture(autouse=True)
+def machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what a doctor leaves for the machine in a folder of the test."""
+    folder = tmp_path_factory.mktemp("machine")
+    monkeypatch.setattr(trial, "lock_machine", partial(lock_machine, directory=folder))
+    for module in (tally, processes):
+        monkeypatch.setattr(module, "machine_path", partial(machine_path, directory=folder))
 
 
 @dataclass(frozen=True)

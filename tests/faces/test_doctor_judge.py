@@ -229,6 +229,7 @@ ROWS: list[tuple[dict[str, Any], dict[Verdict, Level]]] = [
     ({"agents": (Agent("1", "openai", "model", "none"),)}, {V.AGENT_MODEL: W}),
     ({"agents": (Agent("1", "openai", "late", "too long"),)}, {V.AGENT_SLOW: W}),
     ({"agents": (Agent("1", "openai", took_s=5.5),)}, {V.AGENT_SLOW: W}),
+    ({"agents": (Agent("1", "python:a:b", took_s=5.5),)}, {}),
     (of_buoy(inbox={"away": {"1": {"away_s": 60.0, "reason": "down"}}}), {V.AGENT_AWAY: F}),
     (of_buoy(inbox={"oldest": {"running": 300.0}}), {V.AGENT_SLOW: W}),
     (of_records(turns=tuple(Turn("1", "done", 40.0, "") for _ in range(3))), {V.AGENT_SLOW: W}),

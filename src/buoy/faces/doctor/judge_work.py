@@ -25,6 +25,7 @@ ACTIONS: Final = {
     codes.Action.PROACTIVE: V.PROACTIVE,
 }
 WAIT_S: Final = 5 * 60.0
+LOOK_S: Final = 5.0  # an endpoint that takes so long to list its models
 SLOW_S: Final = 30.0  # a reader on QQ has put the phone away
 STANDING_S: Final = 2 * 60.0
 FEW: Final = 3
@@ -93,7 +94,7 @@ def agent(facts: Facts) -> Iterator[Finding]:
             findings.append(found(Check.AGENT, V.AGENT_AWAY, words, one.bot))
         if one.state in AGENTS:
             findings.append(found(Check.AGENT, AGENTS[one.state], one.text, one.bot))
-        elif one.state == "late" or one.took_s >= SLOW_S / 6:
+        elif one.state == "late" or (one.kind == "openai" and one.took_s >= LOOK_S):
             words = one.text if one.state == "late" else f"a first look took {one.took_s:.1f} s"
             findings.append(found(Check.AGENT, V.AGENT_SLOW, words, one.bot))
         findings += list(_turns(facts, one.bot))
