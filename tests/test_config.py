@@ -225,15 +225,17 @@ def test_a_secret_that_others_can_read_is_warned_about() -> None:
     Path("buoy.toml").write_text(BOT, encoding="utf-8")
     Path("buoy.toml").chmod(0o644)
     (warning,) = load(None, {}).warnings
+    assert [str(file) in warning for file in load(None, {}).exposed] == [True]
     assert "chmod 600" in warning
     assert "buoy.toml" in warning
     Path("buoy.toml").write_text('[[bots]]\napp_id = "1"\nclient_secret_file = "s"\n', encoding="utf-8")
     Path("s").write_text("hush", encoding="utf-8")
     Path("s").chmod(0o604)
     (warning,) = load(None, {}).warnings
+    assert [str(file) in warning for file in load(None, {}).exposed] == [True]
     assert str(Path.cwd() / "s") in warning
     Path("s").chmod(0o600)
-    assert load(None, {}).warnings == ()
+    assert (load(None, {}).warnings, load(None, {}).exposed) == ((), ())
 
 
 # --- mistakes -----------------------------------------------------------------------------------------------

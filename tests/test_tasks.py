@@ -40,6 +40,12 @@ WHY = {
     "agents/child.py Child.start subprocess_exec": "a turn's command or the pool's child: `ended` tells its user",
     "faces/web/server.py Web._listen create_server": "Web.run is kept, and closes it; failing requests are answered",
     "faces/outlet.py Outlet.__init__ Thread": "writes log lines, survives every error; without it the log is silent",
+    "faces/doctor/aside.py aside Thread": "a look that may never end: who waits for it has a deadline",
+    "faces/doctor/calls.py Rest.examine gather": "bounded calls; a failure ends the command with its traceback",
+    "faces/doctor/examination.py examine gather": "bounded looks; a failure ends the command with its traceback",
+    "faces/doctor/examination.py _machine gather": "as above",
+    "faces/doctor/examination.py _qq gather": "as above",
+    "faces/doctor/trial.py attempt ensure_future": "a connection of seconds: `attempt` awaits its end and its error",
     "faces/control.py Control.start start_server": "stopped with the process; a failing request answers with its error",
 }
 OURS_ALONE = ("sim/", "faces/demo")  # the other end of the wire and a show: their tests end what they start

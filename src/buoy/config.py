@@ -62,6 +62,8 @@ class Config(Document, frozen=True, kw_only=True):
     """The file they came from, if any."""
     warnings: tuple[str, ...] = ()
     """One line each, for the log."""
+    exposed: tuple[Path, ...] = ()
+    """Files with a secret that every user of the machine can read."""
 
 
 def load(path: Path | None, environ: Mapping[str, str], *, bots: bool = True) -> Config:
@@ -89,7 +91,7 @@ def load(path: Path | None, environ: Mapping[str, str], *, bots: bool = True) ->
     if file and reader.inline_secret and _open_to_all(file):
         reader.warn_open(file)
     values = {name: getattr(checked, name) for name in checked.__struct_fields__}
-    return Config(**values, file=file, warnings=tuple(reader.warnings))
+    return Config(**values, file=file, warnings=tuple(reader.warnings), exposed=tuple(reader.exposed))
 
 
 def default_data_dir(environ: Mapping[str, str], system: str = sys.platform) -> Path:
@@ -128,6 +130,7 @@ class _Reader:
     env: Mapping[str, str]
     folder: Path
     warnings: list[str] = field(default_factory=list)
+    exposed: list[Path] = field(default_factory=list)
     inline_secret: bool = False
 
     def rest(self, document: dict[str, Any]) -> None:
@@ -237,6 +240,7 @@ class _Reader:
 
     def warn_open(self, file: Path) -> None:
         """Say that a file with a secret is not private."""
+        self.exposed.append(file)
         self.warnings.append(f"{file} holds a secret that every user of this machine can read: chmod 600 {file}")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from buoy.durable import lock
-from buoy.durable.lock import lock_directory, lock_machine
+from buoy.durable.lock import Lock, holder, lock_directory, lock_machine
 from buoy.errors import BusyError, StoreError
 
 HOLD = """
@@ -91,3 +91,16 @@ def test_a_link_in_a_shared_folder_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot open the lock"):
         lock_machine("name", "{holder}", tmp_path)
     assert victim.read_text() == "precious"
+
+
+def test_who_holds_a_lock_is_told_without_taking_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert holder(path) is None
+    assert not path.exists()
+    held = Lock(path, "{holder}")
+    assert holder(path) == f"pid {os.getpid()}"
+    path.write_text("")
+    assert holder(path) == "its pid is not known"
+    held.release()
+    assert holder(path) is None
+    Lock(path, "{holder}").release()

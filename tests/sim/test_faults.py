@@ -316,6 +316,22 @@ def test_banned_and_taken_down(kind: str, code: int, refusal: int) -> None:
     asyncio.run(main())
 
 
+def test_sandbox_hears_and_serves_nobody_while_the_session_lives() -> None:
+    async def main() -> None:
+        async with running() as (sim, client):
+            await client.identify()
+            target = sim.meet()
+            sim.faults.add(fault("sandbox"))
+            await sim.say("unheard")
+            assert (await client.send(target)).codes == (400, 40054016, 40054016)
+            assert (await client.ack())["op"] == 11
+            sim.faults.remove()
+            await sim.say("heard")
+            assert (await client.recv())["d"]["content"] == "heard"
+
+    asyncio.run(main())
+
+
 def test_every_kind_has_a_test() -> None:
     source = "".join(p.read_text(encoding="utf-8") for p in pathlib.Path(__file__).parent.glob("test_faults*.py"))
     missing = [kind for kind in KINDS if f'fault("{kind}")' not in source and f'("{kind}", 49' not in source]

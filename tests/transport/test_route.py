@@ -16,7 +16,7 @@ from yarl import URL
 
 from buoy.errors import ConfigError
 from buoy.transport.http import Answer, Http, NotSentError, check_url
-from buoy.transport.route import Proxies, Resolver
+from buoy.transport.route import Proxies, Resolver, route
 from buoy.transport.websocket import OpenError, Socket
 from tests import clock
 from tests.transport.servers import Peer, serve, unused_port
@@ -392,3 +392,25 @@ def test_a_look_up_that_hangs_takes_one_thread_and_holds_up_nobody() -> None:
         for thread in threading.enumerate():
             if thread.name.startswith("dns "):
                 thread.join()
+
+
+# --- the route as a whole
+
+
+@pytest.mark.parametrize(
+    ("url", "environ", "way"),
+    [
+        ("https://a.test/x", {}, ("a.test", 443, True, None, "ALL_PROXY")),
+        ("http://127.0.0.1:81", {"http_proxy": "http://p:1"}, ("127.0.0.1", 81, False, None, "http_proxy")),
+        ("wss://a.test:9", {"https_proxy": "p:1"}, ("a.test", 9, True, ("p", 1), "https_proxy")),
+        ("https://a.test", {"ALL_PROXY": "http://p"}, ("a.test", 443, True, ("p", 80), "ALL_PROXY")),
+        ("https://a.test", {"HTTPS_PROXY": "p:1", "NO_PROXY": "test"}, ("a.test", 443, True, None, "HTTPS_PROXY")),
+    ],
+)
+def test_a_route_says_where_it_leads_and_which_variable_decides(url: str, environ: Any, way: Any) -> None:
+    assert route(url, environ) == way
+
+
+def test_there_is_no_route_where_we_would_not_go() -> None:
+    with pytest.raises(ConfigError, match="not encrypted"):
+        route("http://a.test", {})

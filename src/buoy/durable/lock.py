@@ -36,11 +36,9 @@ class Lock:
         try:
             _lock(self._fd)
         except OSError as error:
-            pid = os.pread(self._fd, 20, 0) if sys.platform != "win32" else os.read(self._fd, 20)
+            named = _named(self._fd)
             os.close(self._fd)
-            number = re.match(rb"\d+", pid)
-            holder = f"pid {number[0].decode()}" if number else "its pid is not known"
-            raise BusyError(busy.format(holder=holder)) from error
+            raise BusyError(busy.format(holder=named)) from error
         try:
             os.ftruncate(self._fd, 0)
             os.lseek(self._fd, 0, os.SEEK_SET)
@@ -79,10 +77,40 @@ def lock_machine(name: str, busy: str, directory: Path | None = None) -> Lock:
     ``busy`` is the text of the BusyError, with ``{holder}`` in it. The file lies in a folder that all users
     share, or in ``directory``. A container or a private /tmp is a machine of its own.
     """
+    return Lock(machine_path(name, directory), busy, 0o666)
+
+
+def machine_path(name: str, directory: Path | None = None) -> Path:
+    """Where the lock of a name lies."""
     if directory is None:
         directory = Path(tempfile.gettempdir() if sys.platform == "win32" else "/tmp")  # noqa: S108  shared on purpose
     digest = hashlib.sha256(name.encode()).hexdigest()[:32]
-    return Lock(directory / f"buoy-{digest}.lock", busy, 0o666)
+    return directory / f"buoy-{digest}.lock"
+
+
+def holder(path: Path) -> str | None:
+    """Say who holds a lock (``pid 123``); None: nobody. It is tried for a moment; no file is made or written.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    except FileNotFoundError:
+        return None
+    try:
+        _lock(fd)
+    except OSError:
+        return _named(fd)
+    finally:
+        os.close(fd)
+    return None
+
+
+def _named(fd: int) -> str:
+    pid = os.pread(fd, 20, 0) if sys.platform != "win32" else os.read(fd, 20)
+    number = re.match(rb"\d+", pid)
+    return f"pid {number[0].decode()}" if number else "its pid is not known"
 
 
 def _open(path: Path, mode: int) -> int:

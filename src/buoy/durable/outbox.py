@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buoy.durable import inbox
-from buoy.durable.trace import letter_ref, note
+from buoy.durable.trace import REWORDED, letter_ref, note
 from buoy.letters import Letter, LetterState
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def reword(db: sqlite3.Connection, row: int, body: bytes, reason: str, now: floa
     )
     if changed.rowcount == 0:
         return False
-    note(db, letter_ref(row), now, f"refused as it was, worded anew: {reason}")
+    note(db, letter_ref(row), now, f"{REWORDED}: {reason}")
     return True
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from buoy.letters import SCHEDULED
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 Step = tuple[float, str]
 """When (wall seconds), and one line for people."""
+
+REWORDED: Final = "refused as it was, worded anew"
 
 
 def event_ref(row: int) -> str:

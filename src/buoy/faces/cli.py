@@ -111,6 +111,22 @@ def status(
 
 
 @app.command()
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what is safe: file modes, a missing folder.")] = False,
+    connect: Annotated[
+        bool | None,
+        typer.Option("--connect/--no-connect", help="Try a session at QQ; default: where it can harm nobody."),
+    ] = None,
+    config: _Settings = None,
+    as_json: _Json = False,
+) -> None:
+    """Find out what is wrong, and say what to do. Exit code 0 when there is no fault, else 1."""
+    from buoy.faces.doctor import command  # noqa: PLC0415
+
+    raise typer.Exit(command.main(config, os.environ, as_json=as_json, fix=fix, connect=connect))
+
+
+@app.command()
 def trace(
     name: Annotated[str, typer.Argument(help="Message id, row (in/7, out/9) or letter key.")],
     config: _Settings = None,

@@ -15,7 +15,7 @@ import structlog
 
 from buoy.agents import build
 from buoy.chat import Agent
-from buoy.config import Config
+from buoy.config import Bot, Config
 from buoy.durable.lock import Lock, lock_machine
 from buoy.durable.schedules import Schedule
 from buoy.durable.store import Store
@@ -43,25 +43,24 @@ AppHook = Callable[[App], None]
 
 def platforms(config: Config, environ: Mapping[str, str]) -> list[QQ]:
     """One QQ platform for each configured bot."""
-    return [
-        QQ(
-            Account(
-                bot.app_id,
-                bot.client_secret.reveal(),
-                bot.api_base,
-                bot.token_url,
-                bot.intents,
-                bot.shard,
-                frozenset(bot.proactive),
-                expect_event_s=bot.expect_event_h * 3600 or math.inf,
-                repeat_unsure=bot.proactive_unsure == "repeat",
-                names_bot=len(config.bots) > 1,
-                manner=Manner(config.outbox.language, config.outbox.late_after_s),
-            ),
-            environ=environ,
-        )
-        for bot in config.bots
-    ]
+    return [QQ(account(config, bot), environ=environ) for bot in config.bots]
+
+
+def account(config: Config, bot: Bot) -> Account:
+    """What the platform has to know of a bot."""
+    return Account(
+        bot.app_id,
+        bot.client_secret.reveal(),
+        bot.api_base,
+        bot.token_url,
+        bot.intents,
+        bot.shard,
+        frozenset(bot.proactive),
+        expect_event_s=bot.expect_event_h * 3600 or math.inf,
+        repeat_unsure=bot.proactive_unsure == "repeat",
+        names_bot=len(config.bots) > 1,
+        manner=Manner(config.outbox.language, config.outbox.late_after_s),
+    )
 
 
 def agents(config: Config) -> dict[str, Agent]:
@@ -97,6 +96,11 @@ def assemble(
     )
 
 
+def socket_name(bot: Bot) -> str:
+    """What only one process of a machine may connect."""
+    return f"{bot.api_base[0]} {bot.app_id}"
+
+
 @contextmanager
 def sockets_locked(config: Config) -> Iterator[list[Lock]]:
     """Hold the machine's lock of each (API host, AppID), so that two sockets never fight over one bot.
@@ -108,7 +112,7 @@ def sockets_locked(config: Config) -> Iterator[list[Lock]]:
     with ExitStack() as stack:
         for bot in config.bots:
             busy = f"bot {bot.app_id} is connected by another process of this machine ({{holder}}); stop it first"
-            lock = lock_machine(f"{bot.api_base[0]} {bot.app_id}", busy)
+            lock = lock_machine(socket_name(bot), busy)
             stack.callback(lock.release)
             locks.append(lock)
         yield locks

@@ -172,7 +172,7 @@ class Api:
         faults = self._world.faults
         if faults.on("banned", bot.app_id) is not None:
             return Refusal(400, 11265, "bot is banned")
-        if faults.on("taken_down", bot.app_id) is not None:
+        if (faults.on("taken_down", bot.app_id) or faults.on("sandbox", bot.app_id)) is not None:
             return Refusal(400, 40054016, "bot is offline")
         return None
 

@@ -49,6 +49,7 @@ KINDS: Final = TRIGGERS | {
     "duplicate_events": Kind("each event is delivered twice, same ids, two sequences"),
     "banned": Kind("WebSocket closed with 4915, sends refused"),
     "taken_down": Kind("WebSocket closed with 4914, sends refused"),
+    "sandbox": Kind("not published, and nobody is a sandbox member: nobody is heard, sends refused; sessions stay up"),
     # REST. `before`: nothing was done; `after`: the send was accepted, and then this happens.
     "http_status": Kind("HTTP `status` with `body` json or html, and `retry_after`", ("before", "after")),
     "slow": Kind("answer delayed by `seconds`", ("after", "before")),

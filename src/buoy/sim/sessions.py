@@ -132,7 +132,7 @@ class Sessions:
         deaf = False
         if world.faults.active:
             fault = world.faults.on("deaf_session", bot.app_id)
-            deaf = fault is not None and fault.mode == "all"
+            deaf = (fault is not None and fault.mode == "all") or world.faults.on("sandbox", bot.app_id) is not None
             if world.faults.take("duplicate_events", bot.app_id) is not None:
                 copies = 2
         body = msgspec.json.encode(d)

@@ -11,7 +11,7 @@ import functools
 import ipaddress
 import socket
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import aiohttp
 import aiohttp.abc
@@ -119,6 +119,10 @@ class Proxies:
             self._found[key] = self._look_up(url)
         return self._found[key]
 
+    def variable(self, url: URL) -> str:
+        """Name the variable that decides about ``url``."""
+        return self._by_scheme[SCHEMES[url.scheme]][0]
+
     def _look_up(self, url: URL) -> URL | None:
         name, text = self._by_scheme[SCHEMES[url.scheme]]
         host = (url.host or "").lower()
@@ -132,6 +136,30 @@ class Proxies:
         raise ConfigError(
             f"{name}: {kind} is no kind of proxy that Buoy can use; set an http:// proxy, or add {host} to NO_PROXY"
         )
+
+
+class Route(NamedTuple):
+    """Which way a request goes: to HOST and PORT, or to a proxy, which ``variable`` of the environment names."""
+
+    host: str
+    port: int
+    is_tls: bool
+    proxy: tuple[str, int] | None
+    variable: str
+
+
+def route(url: str, environ: Mapping[str, str]) -> Route:
+    """Say which way a request to ``url`` goes; nothing is connected.
+
+    Raises:
+        ConfigError: we would not go there, or the environment names a proxy that we cannot use.
+    """
+    parsed = check_url(url, "address")
+    proxies = Proxies(environ)
+    proxy = proxies.find(parsed)
+    where = None if proxy is None else (proxy.host or "", proxy.port or 0)
+    is_tls = parsed.scheme not in PLAIN
+    return Route(parsed.host or "", parsed.port or (443 if is_tls else 80), is_tls, where, proxies.variable(parsed))
 
 
 def _covers(entry: str, host: str, port: int | None) -> bool:

@@ -65,6 +65,7 @@ def told(state: m.State, now: float, next_try_at: float | None) -> dict[str, Any
     return {
         "state": word(state),
         "phase": state.phase.value,
+        "phase_s": round(max(0.0, now - state.since), 1),
         "connected": state.connected,
         "attempt": state.attempt,
         "cause": state.cause,
