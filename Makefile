@@ -47,7 +47,7 @@ docs: $(READY)  ## what is generated in docs/resilience*.md; with BUOY_MEASURED=
 
 lock: $(READY)  ## dependencies anew, with hashes
 	$(BIN)/pip install --quiet pip-tools
-	$(PIN) --extra openai --extra speed --output-file requirements/dev.lock pyproject.toml requirements/dev.in
+	$(PIN) --extra alerts --extra openai --extra speed --output-file requirements/dev.lock pyproject.toml requirements/dev.in
 	$(PIN) --output-file requirements/nonebot.lock requirements/nonebot.in
 	$(PIN) --output-file requirements/botpy.lock requirements/botpy.in
 

@@ -67,8 +67,20 @@ def prune(
             "DELETE FROM identify WHERE id IN (SELECT id FROM identify WHERE at < ? LIMIT ?)", (old, limit)
         ).rowcount,
         db.execute("DELETE FROM gap WHERE id IN (SELECT id FROM gap WHERE to_at < ? LIMIT ?)", (old, limit)).rowcount,
+        db.execute(
+            "DELETE FROM notice WHERE id IN (SELECT id FROM notice WHERE settled_at < ? AND state <> 'queued' LIMIT ?)",
+            (old, limit),
+        ).rowcount,
+        db.execute(
+            "DELETE FROM alert WHERE id IN (SELECT id FROM alert WHERE ended_at < ? LIMIT ?)", (old, limit)
+        ).rowcount,
     ]
     return Pruned(sum(bodies), sum(rows), limit in bodies or limit in rows)
+
+
+def first_since(db: sqlite3.Connection, table: str, at: float) -> int:
+    """Return the first id of the inbox or the outbox whose row is not older than ``at``."""
+    return next(_older(db, known, at) for known in _TABLES if known.name == table)
 
 
 def _older(db: sqlite3.Connection, table: _Table, at: float) -> int:

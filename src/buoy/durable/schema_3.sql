@@ -13,18 +13,20 @@ CREATE INDEX history_at ON history (bot, shard, at);
 
 -- One row per trouble, from its beginning to its end. At most one is open for each rule and subject.
 CREATE TABLE alert (
-    id       INTEGER PRIMARY KEY AUTOINCREMENT,
-    rule     TEXT    NOT NULL,                -- a name of buoy.gateway.alerts
-    subject  TEXT    NOT NULL,                -- the bot, task or disk that it is about; empty: the process
-    since    REAL    NOT NULL,                -- when the trouble began
-    detail   TEXT    NOT NULL,                -- its newest cause, for people
-    times    INTEGER NOT NULL DEFAULT 1,      -- how often it happened, where it is a happening and not a condition
-    last_at  REAL    NOT NULL,                -- when it was seen last
-    told     INTEGER NOT NULL DEFAULT 0,      -- notices written about it
-    told_at  REAL,                            -- the newest of them
-    ended_at REAL
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    rule       TEXT    NOT NULL,              -- a name of buoy.gateway.alerts.words
+    subject    TEXT    NOT NULL,              -- the bot or task that it is about; empty: the process
+    since      REAL    NOT NULL,              -- when the trouble began
+    detail     TEXT    NOT NULL,              -- its newest cause; words.py says it in the operator's language
+    times      INTEGER NOT NULL DEFAULT 1,    -- how often it happened, where it is a happening and not a condition
+    last_at    REAL    NOT NULL,              -- when it happened last
+    told       INTEGER NOT NULL DEFAULT 0,    -- how often it was told: by a notice, or by the log where there is no channel
+    told_times INTEGER NOT NULL DEFAULT 0,    -- how many of `times` were told
+    told_at    REAL,                          -- when it was told last
+    ended_at   REAL
 );
 CREATE UNIQUE INDEX alert_open ON alert (rule, subject) WHERE ended_at IS NULL;
+CREATE INDEX alert_ended ON alert (ended_at) WHERE ended_at IS NOT NULL;
 
 -- What is to be said about an alert: a queue of its own, delivered by ways that are not QQ.
 CREATE TABLE notice (
@@ -55,6 +57,18 @@ BEGIN
     ON CONFLICT (rule, subject) WHERE ended_at IS NULL
     DO UPDATE SET times = times + 1, detail = excluded.detail, last_at = excluded.last_at;
 END;
+-- A letter that was tried and is held now: a quota, a permission or an allowlist, and its reason says which.
+CREATE TRIGGER letter_refused AFTER UPDATE OF state ON outbox
+WHEN new.state = 'held' AND old.state <> 'held' AND new.attempts > 0
+BEGIN
+    INSERT INTO alert (rule, subject, since, detail, last_at)
+    VALUES (
+        'refused_letter', new.bot, coalesce(new.attempted_at, new.created_at), 'out/' || new.id || ': ' || new.reason,
+        coalesce(new.attempted_at, new.created_at)
+    )
+    ON CONFLICT (rule, subject) WHERE ended_at IS NULL
+    DO UPDATE SET times = times + 1, detail = excluded.detail, last_at = excluded.last_at;
+END;
 CREATE TRIGGER turn_ended AFTER UPDATE OF state ON inbox
 WHEN new.state = 'dead' AND old.state <> 'dead'
 BEGIN
@@ -63,6 +77,14 @@ BEGIN
         'dead_turn', new.bot, coalesce(new.ended_at, new.received_at), 'in/' || new.id || ': ' || new.reason,
         coalesce(new.ended_at, new.received_at)
     )
+    ON CONFLICT (rule, subject) WHERE ended_at IS NULL
+    DO UPDATE SET times = times + 1, detail = excluded.detail, last_at = excluded.last_at;
+END;
+
+CREATE TRIGGER gap_recorded AFTER INSERT ON gap
+BEGIN
+    INSERT INTO alert (rule, subject, since, detail, last_at)
+    VALUES ('gap', new.bot, new.from_at, new.cause, new.to_at)
     ON CONFLICT (rule, subject) WHERE ended_at IS NULL
     DO UPDATE SET times = times + 1, detail = excluded.detail, last_at = excluded.last_at;
 END;

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from buoy import __version__
+from buoy.faces import alerting
 
 if TYPE_CHECKING:
     from buoy.config import Config
@@ -169,6 +170,9 @@ def _rows(kind: str, about: str, states: str) -> None:
 _rows("inbox", "Received messages and their turns.", "stored, waiting, running, done, dead")
 _rows("outbox", "Letters to send.", "queued, claimed, sent, held, unsure, dead, merged, dropped")
 _rows("deadletter", "Turns and letters that ended without success.", "dead, unsure")
+
+
+app.add_typer(alerting.group, name="alerts")
 
 
 @app.callback(invoke_without_command=True)

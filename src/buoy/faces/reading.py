@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)  # a pipe gets whole lines
 
 
-def _json(value: Any) -> None:
+def print_json(value: Any) -> None:
+    """Print it as people and programs read it."""
     print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
@@ -45,7 +46,7 @@ def status(directory: Path, *, as_json: bool) -> int:
     told = ask(directory, "status")
     snapshot = told if told is not None else _dead(directory)
     if as_json:
-        _json(snapshot)
+        print_json(snapshot)
     else:
         _show_status(snapshot)
     bots = snapshot["bots"].values()
@@ -140,7 +141,7 @@ def rows(directory: Path, kind: str, *, state: str | None, limit: int, as_json: 
     finally:
         db.close()
     if as_json:
-        _json(found)
+        print_json(found)
         return EXIT_OK
     table = Table("row", "state", "time", "conversation", "tries", "key", "reason", box=None)
     for row in found:
@@ -211,7 +212,7 @@ def show(directory: Path, kind: str, row: str, *, as_json: bool) -> int:
         for name in found.__dataclass_fields__
     }
     if as_json:
-        _json(plain)
+        print_json(plain)
     else:
         for name, value in plain.items():
             out.print(f"[bold]{name:12}[/] ", end="")
@@ -231,7 +232,7 @@ def trace(directory: Path, name: str, *, as_json: bool) -> int:
             f"nothing is known of {name[:80]!r}; give a message id, in/<row>, out/<row> or a letter's key"
         )
     if as_json:
-        _json([{"at": at, "step": text} for at, text in steps])
+        print_json([{"at": at, "step": text} for at, text in steps])
         return EXIT_OK
     for at, text in steps:
         millis = f"{at % 1:.3f}"[1:]

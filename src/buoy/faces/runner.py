@@ -15,7 +15,7 @@ import structlog
 
 from buoy.agents import build
 from buoy.config import Config
-from buoy.faces import wiring
+from buoy.faces import channels, wiring
 from buoy.gateway.app import App
 from buoy.platforms.console import Console
 
@@ -78,14 +78,19 @@ def on_loop(main: Callable[[ExitStack], Coroutine[Any, Any, int]]) -> int:
 def run(config: Config, environ: Mapping[str, str]) -> int:
     """Serve the configured bots until a signal."""
     log_to_stderr()
-    answers = wiring.agents(config)
+    answers, ways = wiring.agents(config), channels.build(config.alerts, environ)
+
+    def start(app: App) -> None:
+        app.supervisor.keep("locks", lambda: wiring.renew(locks))
+        wiring.tell_operator(app, config, ways, environ)
+
     with wiring.sockets_locked(config) as locks:
         return on_loop(
             lambda after: wiring.serve(
                 config,
                 lambda: wiring.platforms(config, environ),
                 answers,
-                on_start=lambda app: app.supervisor.keep("locks", lambda: wiring.renew(locks)),
+                on_start=start,
                 after=after,
             )
         )
