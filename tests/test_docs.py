@@ -9,7 +9,10 @@ import pytest
 
 from buoy import errors
 from buoy.faces.cli import app
+from buoy.platforms.qq import health
+from buoy.protocol import session as m
 from buoy.settings import SETTINGS
+from tests.gateway.fakes import World, play
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")])
@@ -41,6 +44,21 @@ def test_every_command_stands_in_the_readme(name: str) -> None:
         assert f"`buoy {command}" in text, command
 
 
+@pytest.mark.parametrize("name", ["status.md", "status.zh.md"])
+def test_every_key_of_the_snapshot_stands_in_the_documents(name: str) -> None:
+    named = set(re.findall(r"`([a-z_]+)`", (ROOT / "docs" / name).read_text()))
+    bot = health.told(m.initial(3), 0.0, None) | {"since": 0.0, "connects": 0, "unstored": 0}
+    found: set[str] = set()
+
+    async def test(world: World) -> None:
+        told = world.app.health()
+        found.update(told, told["inbox"], told["inbox"]["states"], told["outbox"], told["outbox"]["states"])
+        found.update(told["store"] or {}, *told["tasks"].values(), *told["outbox"]["pace"].values())
+
+    play(test)
+    assert (found | bot.keys()) - named == set()
+
+
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
@@ -49,6 +67,6 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 
 
 def test_what_users_read_has_a_chinese_twin() -> None:
-    for name in ("README", "CHANGELOG", "docs/settings", "docs/architecture", "docs/resilience"):
+    for name in ("README", "CHANGELOG", "docs/settings", "docs/architecture", "docs/resilience", "docs/status"):
         english, chinese = (ROOT / f"{name}.md").read_text(), (ROOT / f"{name}.zh.md").read_text()
         assert len(re.findall(r"^#+ ", english, re.MULTILINE)) == len(re.findall(r"^#+ ", chinese, re.MULTILINE)), name

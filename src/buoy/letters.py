@@ -289,6 +289,16 @@ class Cursor:
     """What the platform left with an arrival; opaque here."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a process ended, as far as anybody could write it down. ``code`` None: nobody could."""
+
+    at: float
+    code: int | None
+    why: str
+    """For people."""
+
+
 class Intake(Protocol):
     """Where a platform puts what it received. Every future resolves after the COMMIT, or fails with StoreError."""
 
@@ -309,3 +319,6 @@ class Intake(Protocol):
 
     def mark_whole(self, bot: str, shard: int, *, session: str, stored: int, at: float) -> None:
         """Everything that the platform had sent at ``at`` is stored, if ``stored`` is where the cursor stands."""
+
+    def changed(self, bot: str, shard: int, state: str, cause: str) -> None:
+        """What an operator sees has changed: ``state`` is up, down or blocked; ``cause`` is for people."""

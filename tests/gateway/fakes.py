@@ -190,7 +190,7 @@ class Line:
         return Permission(not is_refused, letter.attempted_at or 0.0, "the platform said so")
 
     def health(self) -> dict[str, Any]:
-        return {"phase": "live" if self.is_up else "retrying", "connected": self.is_up}
+        return {"state": "up", "phase": "live" if self.is_up else "retrying", "connected": self.is_up}
 
     async def close(self) -> None:
         self.calls.append("close")

@@ -29,7 +29,7 @@ def stuck_here():
 
 async def main():
     ended = asyncio.Event()
-    words = lambda why: print("last words", flush=True)
+    words = lambda code, why: print("last words", code, flush=True)
     watch = Watch(ended.set, deadline_s={deadline_s}, stuck_s={stuck_s}, last_words=words)
     watch.start()
     print("up", flush=True)
@@ -89,7 +89,7 @@ def test_sigterm_ends_a_process_within_the_deadline_whatever_its_loop_does(body:
         process.send_signal(signal.SIGTERM)
         code, out, errors = end(process)
         assert time.monotonic() - began < 1.0
-        assert (code, out) == (EXIT_OK, "last words\n")
+        assert (code, out) == (EXIT_OK, "last words 0\n")
         assert "not everything had ended after 1 s" in errors
 
 
@@ -108,13 +108,13 @@ def test_a_task_that_hinders_the_loop_s_close_does_not_hinder_the_end() -> None:
         process.send_signal(signal.SIGTERM)
         code, out, _ = end(process)
         assert time.monotonic() - began < 0.8 + 0.3
-        assert (code, out) == (EXIT_OK, "ended\nlast words\n")
+        assert (code, out) == (EXIT_OK, "ended\nlast words 0\n")
 
 
 def test_a_stuck_loop_prints_where_it_stands_and_ends_the_process() -> None:
     with child("stuck_here()", stuck_s=0.6) as process:
         code, out, errors = end(process)
-        assert (code, out) == (EXIT_LOOP, "last words\n")
+        assert (code, out) == (EXIT_LOOP, "last words 70\n")
         assert "stuck for 0.6 s" in errors
         assert "in stuck_here" in errors
 

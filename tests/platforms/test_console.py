@@ -54,6 +54,9 @@ class Book:
     def mark_whole(self, bot: str, shard: int, *, session: str, stored: int, at: float) -> None:
         raise AssertionError
 
+    def changed(self, bot: str, shard: int, state: str, cause: str) -> None:
+        raise AssertionError
+
 
 def letter(text: str = "hi", **changes: Any) -> Letter:
     return Letter(5, "k/1", "console", LANE, text.encode(), LetterState.QUEUED, 0.0, **changes)

@@ -40,6 +40,9 @@ class Between:
     def mark_whole(self, bot: str, shard: int, *, session: str, stored: int, at: float) -> None:
         self.door.mark_whole(bot, shard, session=session, stored=stored, at=at)
 
+    def changed(self, bot: str, shard: int, state: str, cause: str) -> None:
+        self.door.changed(bot, shard, state, cause)
+
 
 class Stalled(Between):
     """A disk that can stop answering: what is put then waits for :meth:`go_on`."""

@@ -339,3 +339,31 @@ def test_a_look_up_that_refuses_the_token_renews_it() -> None:
             assert r.network.world.counters["tokens"] == 2
 
     clock.run(main())
+
+
+def test_the_timeline_says_up_down_and_blocked_with_the_cause_and_not_each_attempt() -> None:
+    async def main() -> None:
+        async with rig() as r:
+            r.start()
+            await r.live()
+            r.network.refuses_sockets = True
+            r.network.cut()
+            await r.until(lambda: r.connection.attempts >= 6, 600)
+            r.network.refuses_sockets = False
+            await r.live(90)
+            r.network.world.faults.add("banned")
+            r.network.cut()
+            await r.until(lambda: r.phase is Phase.BLOCKED, 120)
+            assert r.connection.health()["state"] == "blocked"
+            assert r.connection.health()["since"] == pytest.approx(r.network.wall(), abs=0.2)
+            await asyncio.sleep(1)
+            told = r.ask("SELECT state, cause FROM history ORDER BY id")
+            assert told[:2] == [("down", "starting"), ("up", "")]
+            assert [state for state, _ in told[2:]].count("up") == 1
+            outage = told[2 : [state for state, _ in told].index("up", 2)]
+            assert all(state == "down" and cause for state, cause in outage)
+            assert len(outage) < 6, "a cause that stays is told once"
+            assert told[-1][0] == "blocked"
+            assert told[-1][1].startswith("banned 4915")
+
+    clock.run(main())

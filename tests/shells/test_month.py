@@ -121,6 +121,7 @@ def check_health(month: Month) -> None:
     health = month.app.health()
     assert health["job_failures"] == 0
     assert all(child["restarts"] == 0 for child in health["tasks"].values()), health["tasks"]
+    assert health["store"] is not None
     assert health["store"]["failed"] == 0
     assert month.network.world.counters["delivered"] == len(month.network.world.delivered)
 

@@ -7,11 +7,14 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from buoy.durable import history
 from buoy.errors import EXIT_BUSY, EXIT_LOOP, EXIT_QUEUED, EXIT_REFUSED, EXIT_STORE, EXIT_USAGE
+from buoy.faces.status import EXIT_NOT_RUNNING
 from tests.system.processes import ROOT, Buoy, Platform, buoy, platform, wait_until
 
 pytestmark = pytest.mark.system
@@ -190,14 +193,54 @@ def test_two_processes_on_one_directory_or_one_app_id_the_second_refuses(
 
 def test_status_tells_of_a_living_a_stopped_and_a_killed_buoy(judge: Platform, process: Buoy) -> None:
     process.start()
-    assert process.status()["running"]
+    told = process.status()
+    assert (told["running"], told["state"], told["ready"], told["ended"]) == (True, "up", True, None)
+    assert told["disk"]["free_bytes"] > 0
+    assert told["loop"]["max_lag_s"] >= told["loop"]["lag_s"] >= 0
     assert process.command("status").returncode == 0
+    judge.network("down")
+    wait_until(lambda: process.command("status").returncode == EXIT_REFUSED, "it runs, and cannot deliver")
+    down = process.status()
+    assert down["state"] == "down"
+    assert down["not_ready"][0].startswith(f"bot {process.environ['QQ_APP_ID']} is down: ")
+    judge.network("up")
     process.terminate()
-    assert process.status()["ended"] == "stopped in good order"
-    assert process.command("status").returncode == EXIT_REFUSED
+    ended = process.status()["ended"]
+    assert (ended["code"], ended["why"]) == (0, "stopped in good order")
+    assert ended["at"] == pytest.approx(time.time(), abs=30)
+    assert process.command("status").returncode == EXIT_NOT_RUNNING
     process.start()
     process.kill()
-    assert process.status()["ended"] == "ended without a word"
+    ended = process.status()["ended"]
+    assert ended["code"] is None
+    assert ended["why"].startswith("ended without a word")
+    assert "not running for" in process.command("status").stdout
+
+
+def test_the_timeline_goes_over_processes(judge: Platform, process: Buoy) -> None:
+    process.start()
+    process.kill()
+    process.start()
+    judge.ask("POST", "/faults", kind="ws_close", code=4009)
+    wait_until(lambda: process.status()["bots"][process.environ["QQ_APP_ID"]]["connected"], "it is back")
+    process.terminate()
+    with closing(sqlite3.connect(process.directory / "buoy.db")) as db:
+        told = [(one.state, one.cause) for one in history.spans(db, 0.0, time.time() + 1)]
+    (killed,) = [at for at, (_, cause) in enumerate(told) if cause.startswith("ended without a word")]
+    assert told[killed][0] == "off"
+    assert told[killed + 1 : killed + 3] == [("down", "starting"), ("up", "")]
+    assert told[-1] == ("off", "stopped in good order")
+
+
+def test_status_tells_the_exit_code_of_a_buoy_that_was_stuck(judge: Platform, tmp_path: Path) -> None:
+    environ = {"BUOY_AGENT": "python:hanging:block", "PYTHONPATH": AGENTS, "BUOY_STUCK_S": "1"}
+    with buoy(tmp_path / "data", judge.api_base, **environ) as process:
+        process.start()
+        judge.say("block")
+        wait_until(lambda: process.exit_code is not None, "the watcher ends the process")
+        ended = process.status()["ended"]
+        assert ended["code"] == EXIT_LOOP
+        assert "stuck for 1 s" in ended["why"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import sqlite3
 
+    from buoy.letters import Ended
+
 
 class Span(NamedTuple):
     """A bot in one state from ``from_at`` to ``to_at`` (wall seconds); ``cause`` is for people."""
@@ -32,16 +34,25 @@ def note(db: sqlite3.Connection, bot: str, shard: int, state: str, cause: str, a
     return True
 
 
-def begin(db: sqlite3.Connection, bots: list[tuple[str, int]], ended: str, ended_at: float, now: float) -> None:
-    """A process starts: each bot was off since the last one ended, and is down until it connects.
+def begin(db: sqlite3.Connection, bot: str, shard: int, before: Ended | None, now: float) -> None:
+    """A process starts: the bot was off since ``before``, the end of the last one; None: nothing is known of one."""
+    last = _last(db, bot, shard)
+    if last is not None and last[1] != "off":
+        note(db, bot, shard, "off", "" if before is None else before.why, now if before is None else before.at)
+    note(db, bot, shard, "down", "starting", now)
 
-    ``ended`` says how, for people; ``ended_at`` when, as far as known.
-    """
-    for bot, shard in bots:
+
+def end(db: sqlite3.Connection, cause: str, now: float) -> None:
+    """The process stops in good order: every bot that was not off is, from now on."""
+    for bot, shard in db.execute("SELECT DISTINCT bot, shard FROM history").fetchall():
         last = _last(db, bot, shard)
         if last is not None and last[1] != "off":
-            note(db, bot, shard, "off", ended, min(ended_at, now))
-        note(db, bot, shard, "down", "starting", now)
+            note(db, bot, shard, "off", cause, now)
+
+
+def bots(db: sqlite3.Connection) -> list[tuple[str, int]]:
+    """List the bots and shards that the timeline knows, as they were when the newest of them was noted."""
+    return db.execute("SELECT DISTINCT bot, shard FROM history ORDER BY bot, shard").fetchall()
 
 
 def spans(db: sqlite3.Connection, since: float, now: float) -> list[Span]:

@@ -68,11 +68,15 @@ def prune(
         ).rowcount,
         db.execute("DELETE FROM gap WHERE id IN (SELECT id FROM gap WHERE to_at < ? LIMIT ?)", (old, limit)).rowcount,
         db.execute(
-            "DELETE FROM notice WHERE id IN (SELECT id FROM notice WHERE settled_at < ? AND state <> 'queued' LIMIT ?)",
-            (old, limit),
+            "DELETE FROM notice WHERE id IN (SELECT id FROM notice WHERE settled_at < ? LIMIT ?)", (old, limit)
         ).rowcount,
         db.execute(
             "DELETE FROM alert WHERE id IN (SELECT id FROM alert WHERE ended_at < ? LIMIT ?)", (old, limit)
+        ).rowcount,
+        db.execute(
+            "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE id < (SELECT max(id) FROM history) "
+            "AND at < ? LIMIT ?)",
+            (old, limit),
         ).rowcount,
     ]
     return Pruned(sum(bodies), sum(rows), limit in bodies or limit in rows)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from buoy.durable import inbox, outbox
+
+_OPEN: Final = "state IN ('waiting', 'running')"  # as the index says it
 
 if TYPE_CHECKING:
     import sqlite3
@@ -13,21 +15,54 @@ if TYPE_CHECKING:
 
 
 def inbox_depth(db: sqlite3.Connection, now: float) -> dict[str, Any]:
-    """Count turns by state; ``oldest_s`` is the age of the oldest that has not ended."""
-    (oldest,) = db.execute(
-        "SELECT min(received_at) FROM inbox WHERE state IN ('waiting', 'running') AND bypass = 0"
-    ).fetchone()
-    return {"states": inbox.counts(db), "oldest_s": _age(oldest, now)}
+    """Count turns by state, with the age of the oldest in each, and the dead by reason.
+
+    ``oldest_s`` is the age of the oldest that has not ended and does not bypass its lane.
+    """
+    oldest = {
+        state: _age(_first(db, "inbox", "received_at", f"{_OPEN} AND bypass = 0 AND state = '{state}'"), now)
+        for state in ("waiting", "running")
+    }
+    return {
+        "states": inbox.counts(db),
+        "oldest": oldest,
+        "oldest_s": max((age for age in oldest.values() if age is not None), default=None),
+        "dead_reasons": _reasons(db, "inbox", "dead"),
+    }
 
 
 def outbox_depth(db: sqlite3.Connection, now: float) -> dict[str, Any]:
-    """Count letters by state; ``oldest_s`` is the age of the oldest that waits, ``held_reasons`` counts the held."""
-    reasons = db.execute("SELECT reason, count(*) FROM outbox WHERE state = 'held' GROUP BY reason").fetchall()
+    """Count letters by state, with the age of the oldest in each; the held, dead and unsure also by reason.
+
+    ``oldest_s`` is the age of the oldest that waits to be sent.
+    """
+    oldest = {
+        "queued": _first(db, "outbox", "created_at", "state IN ('queued', 'claimed') AND +state = 'queued'"),
+        "claimed": _first(db, "outbox", "created_at", "state IN ('queued', 'claimed') AND +state = 'claimed'"),
+        "held": _first(db, "outbox", "created_at", "state = 'held'"),
+        "unsure": _first(db, "outbox", "created_at", "state = 'unsure'"),
+        "dead": _first(db, "outbox", "created_at", "state = 'dead'"),
+    }
+    ages = {state: _age(at, now) for state, at in oldest.items()}
     return {
         "states": outbox.counts(db),
-        "oldest_s": _age(outbox.oldest_queued(db), now),
-        "held_reasons": dict(reasons),
+        "oldest": ages,
+        "oldest_s": max((age for state in ("queued", "claimed") if (age := ages[state]) is not None), default=None),
+        **{f"{state}_reasons": _reasons(db, "outbox", state) for state in ("held", "dead", "unsure")},
     }
+
+
+def _first(db: sqlite3.Connection, table: str, time: str, where: str) -> float | None:
+    """When the first of some rows began: ids follow time, and every ``where`` here has an index of its own."""
+    found = db.execute(
+        f"SELECT {time} FROM {table} WHERE id = (SELECT min(+id) FROM {table} WHERE {where})"  # noqa: S608  +: not by rowid
+    ).fetchone()
+    return None if found is None else found[0]
+
+
+def _reasons(db: sqlite3.Connection, table: str, state: str) -> dict[str, int]:
+    sql = f"SELECT reason, count(*) FROM {table} WHERE state = '{state}' GROUP BY reason"  # noqa: S608  constants
+    return dict(db.execute(sql).fetchall())
 
 
 def gaps(db: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:

@@ -48,6 +48,8 @@ class StoreStats:
     """Jobs written and not committed yet."""
     committing_since: float | None = None
     """`time.monotonic` at the start of the commit that runs now: how long the disk has been silent."""
+    refusal: str = ""
+    """Why the newest commit was refused, for people; empty: it was not."""
 
 
 class Store:
@@ -248,6 +250,7 @@ class Store:
         if error is not None:
             self._give_up([future for future, _ in batch], error)
             return
+        stats.refusal = ""
         stats.commits += 1
         stats.jobs += len(batch)
         stats.waiting -= len(batch)
@@ -279,7 +282,8 @@ class Store:
         except sqlite3.Error as second:
             error = second if faults.code_of(second) in faults.LOST else error
         if faults.code_of(error) in faults.REFUSED:
-            refused = StoreError(f"nothing was stored: {faults.explain(error)}")
+            self.stats.refusal = faults.explain(error)
+            refused = StoreError(f"nothing was stored: {self.stats.refusal}")
             for future in futures:
                 _fail(future, refused)
             self._go_on()

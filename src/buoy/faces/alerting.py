@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,7 +54,7 @@ def show(config: Config, *, limit: int, as_json: bool) -> int:
 
     from buoy.durable import alerts  # noqa: PLC0415
     from buoy.durable.store import peek  # noqa: PLC0415
-    from buoy.faces.reading import out, print_json, when  # noqa: PLC0415
+    from buoy.faces.status import out, when  # noqa: PLC0415
     from buoy.gateway.alerts import notices  # noqa: PLC0415
 
     language = config.alerts.language
@@ -64,7 +65,8 @@ def show(config: Config, *, limit: int, as_json: bool) -> int:
     finally:
         db.close()
     if as_json:
-        print_json([_plain(row) | {"title": notices.title(row.rule, row.subject, language)} for row in rows])
+        found = [_plain(row) | {"title": notices.title(row.rule, row.subject, language)} for row in rows]
+        print(json.dumps(found, ensure_ascii=False, indent=2))
         return EXIT_OK
     table = Table("alert", "since", "ended", "times", "told", "what", "cause", box=None)
     for row in rows:

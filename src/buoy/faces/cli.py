@@ -96,11 +96,18 @@ def send(
 
 
 @app.command()
-def status(config: _Settings = None, as_json: _Json = False) -> None:
-    """Show how Buoy is; works while it is dead. Exit code 0 when every bot is connected, else 1."""
-    from buoy.faces import reading  # noqa: PLC0415
+def status(
+    config: _Settings = None,
+    as_json: _Json = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Again each second, until Ctrl-C.")] = False,
+) -> None:
+    """Show how Buoy is; works while it is dead.
 
-    raise typer.Exit(reading.status(settings(config, bots=False).data_dir, as_json=as_json))
+    Exit codes: 0 it receives and can deliver, 1 it runs and cannot, 3 it does not run.
+    """
+    from buoy.faces import status as show  # noqa: PLC0415
+
+    raise typer.Exit(show.status(settings(config, bots=False).data_dir, as_json=as_json, watch=watch))
 
 
 @app.command()

@@ -311,9 +311,8 @@ class Demo:
             now, health = time.monotonic(), app.health()
             line = self._connection(app)
             self._gaps = len(health["gaps"])
-            queues = {
-                box: sum(health[box]["states"].get(state, 0) for state in states) for box, states in _OPEN.items()
-            }
+            boxes = {"inbox": health["inbox"], "outbox": health["outbox"]}
+            queues = {box: sum(boxes[box]["states"].get(state, 0) for state in states) for box, states in _OPEN.items()}
             waiting = self._waiting
             self._view.draw(
                 Picture(

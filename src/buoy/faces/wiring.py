@@ -7,7 +7,8 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -15,11 +16,10 @@ import structlog
 from buoy.agents import build
 from buoy.chat import Agent
 from buoy.config import Config
-from buoy.durable import meta
 from buoy.durable.lock import Lock, lock_machine
 from buoy.durable.store import Store
-from buoy.errors import EXIT_OK, StoreError
-from buoy.faces import channels
+from buoy.errors import EXIT_OK, EXIT_REFUSED, StoreError
+from buoy.faces import channels, ending
 from buoy.faces.control import Control
 from buoy.gateway.alerts.channel import Channel
 from buoy.gateway.alerts.rules import Limits
@@ -28,6 +28,7 @@ from buoy.gateway.alerts.service import Manner as Telling
 from buoy.gateway.alerts.switch import Switch
 from buoy.gateway.app import App
 from buoy.gateway.courier import Holding
+from buoy.gateway.health import disk
 from buoy.gateway.platform import Platform
 from buoy.gateway.watch import Watch
 from buoy.gateway.worker import Turns
@@ -35,7 +36,6 @@ from buoy.platforms.qq.platform import QQ, Account
 from buoy.platforms.qq.words import Manner
 
 RENEW_S = 12 * 60 * 60.0
-LAST_WORDS_S = 0.2
 
 log = structlog.get_logger("buoy")
 
@@ -85,6 +85,7 @@ def tell_operator(app: App, config: Config, ways: Sequence[Channel], environ: Ma
 
 def assemble(config: Config, store: Store, lines: Sequence[Platform], answers: Mapping[str, Agent]) -> App:
     """An application from settings and parts; nothing runs yet."""
+    before = store.read(lambda db: ending.last(config.data_dir, db))
     return App(
         store,
         lines,
@@ -99,6 +100,7 @@ def assemble(config: Config, store: Store, lines: Sequence[Platform], answers: M
         holding=Holding(config.outbox.hold_days, config.outbox.hold_per_conversation),
         bodies_days=config.retention.bodies_days,
         keys_days=config.retention.keys_days,
+        before=before,
     )
 
 
@@ -145,11 +147,18 @@ async def serve(
         StoreError, BusyError: the store cannot be opened; nothing was started.
     """
     ended = until or asyncio.Event()
-    watch = Watch(ended.set, deadline_s=config.shutdown.deadline_s, stuck_s=config.watch.stuck_s)
-    store = Store.open(config.data_dir, now=time.time())
+    leave = partial(ending.record, config.data_dir)
+    watch = Watch(ended.set, deadline_s=config.shutdown.deadline_s, stuck_s=config.watch.stuck_s, last_words=leave)
+    try:
+        store = Store.open(config.data_dir, now=time.time())
+    except StoreError as error:
+        leave(error.exit_code, str(error))
+        raise
     watch.start()
     try:
         app = assemble(config, store, lines(), answers)
+        app.sections["loop"] = lambda: {"lag_s": round(watch.lag_s, 3), "max_lag_s": round(watch.max_lag_s, 3)}
+        app.sections["disk"] = lambda: disk(config.data_dir) or {}
         control = Control(config.data_dir, handlers(app))
         await control.start()
         await app.start()
@@ -161,28 +170,24 @@ async def serve(
         watch.begin_shutdown()
         log.info("stopping", deadline_s=config.shutdown.deadline_s)
         await control.stop()
-        lost = app.lost.result() if app.lost.done() else None
-        if lost is None:
-            await _last_words(store, app)
         await app.stop(deadline_s=watch.remaining_s)
+    except Exception as error:
+        leave(EXIT_REFUSED, f"{type(error).__name__}: {error}")
+        raise
     finally:
         watch.begin_shutdown()
         if after is None:
             watch.stop()
         else:
             after.callback(watch.stop)
-    if lost is not None:
+    if app.lost.done():
+        lost = app.lost.result()
+        leave(lost.exit_code, str(lost))
         log.error("store lost", error=str(lost))
         return lost.exit_code
+    leave(EXIT_OK, ending.IN_ORDER)
     log.info("stopped")
     return EXIT_OK
-
-
-async def _last_words(store: Store, app: App) -> None:
-    """Leave the last snapshot for `buoy status`, if the disk is quick enough."""
-    with suppress(StoreError, TimeoutError):
-        async with asyncio.timeout(LAST_WORDS_S):
-            await asyncio.shield(store.write(meta.set, "last", app.health() | {"running": False}))
 
 
 def handlers(app: App) -> dict[str, Any]:
@@ -197,7 +202,7 @@ def handlers(app: App) -> dict[str, Any]:
 
     async def status(asked: dict[str, Any]) -> dict[str, Any]:
         del asked
-        return app.health()
+        return dict(app.health())
 
     async def act(asked: dict[str, Any]) -> dict[str, Any]:
         verbs = {

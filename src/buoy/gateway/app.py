@@ -12,17 +12,18 @@ from typing import Any
 import structlog
 
 from buoy.chat import Agent, Reply, Target
-from buoy.durable import inbox, meta, outbox, retention
+from buoy.durable import history, inbox, meta, outbox, retention
 from buoy.durable.store import Store
 from buoy.errors import ConfigError, StoreLostError
 from buoy.gateway.courier import Holding
-from buoy.gateway.health import snapshot
+from buoy.gateway.health import Depths, Snapshot, snapshot
 from buoy.gateway.intake import Door
 from buoy.gateway.platform import Platform
 from buoy.gateway.receipts import Receipt
 from buoy.gateway.sender import Sender
 from buoy.gateway.supervisor import Supervisor
 from buoy.gateway.worker import Turns, Worker
+from buoy.letters import Ended
 
 SWEEP_S = 60.0
 PRUNE_MINUTES = 60  # what is kept for a month need not be looked for each minute
@@ -48,6 +49,7 @@ class App:
         holding: Holding | None = None,
         bodies_days: float = 30.0,
         keys_days: float = 90.0,
+        before: Ended | None = None,
     ) -> None:
         self.store = store
         self.platforms = {platform.bot: platform for platform in platforms}
@@ -59,7 +61,10 @@ class App:
         self.worker = Worker(
             store, self.supervisor, self.platforms, self.agents, self.sender, wall=wall, turns=turns, draw=draw
         )
-        self.door = Door(store, self.worker, self.sender, wall=wall)
+        self.door = Door(store, self.worker, self.sender, wall=wall, before=before)
+        self.depths = Depths(store)
+        self.sections: dict[str, Callable[[], dict[str, Any]]] = {}
+        """What the parts around the gateway tell in the snapshot; their names are `health.SECTIONS`."""
         self.lost: asyncio.Future[StoreLostError] = asyncio.get_running_loop().create_future()
         self._retention = (bodies_days * 86400, keys_days * 86400)
         store.on_lost = self._on_lost
@@ -163,7 +168,7 @@ class App:
         while not (self.worker.is_idle and self.sender.is_idle):
             await asyncio.sleep(DRAIN_POLL_S)
 
-    def health(self) -> dict[str, Any]:
+    def health(self) -> Snapshot:
         """The snapshot as plain data; see :mod:`buoy.gateway.health`."""
         return snapshot(self)
 
@@ -184,6 +189,7 @@ class App:
         await self.supervisor.stop(timeout_s=deadline_s * CANCEL_SHARE)
         self.worker.give_back()
         await _ended(closing, deadline_s * CANCEL_SHARE)
+        self.store.write(history.end, "stopped in good order", self.wall())
         endings = [agent.close() for agent in self.agents.values()]
         endings += [platform.release() for platform in self.platforms.values()]
         await _ended([asyncio.ensure_future(end) for end in endings], deadline_s * CANCEL_SHARE)

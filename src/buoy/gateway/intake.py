@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from buoy.durable import inbox, sessions
+from buoy.durable import history, inbox, sessions
 from buoy.durable.store import Store
 from buoy.gateway.sender import Sender
 from buoy.gateway.worker import Worker
-from buoy.letters import Arrival, Cursor
+from buoy.letters import Arrival, Cursor, Ended
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,8 +26,12 @@ log = structlog.get_logger("buoy.intake")
 class Door:
     """Satisfies :class:`buoy.letters.Intake`."""
 
-    def __init__(self, store: Store, worker: Worker, sender: Sender, *, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, worker: Worker, sender: Sender, *, wall: Callable[[], float], before: Ended | None = None
+    ) -> None:
         self._store = store
+        self._before = before
+        self._begun: set[tuple[str, int]] = set()
         self._worker = worker
         self._sender = sender
         self._wall = wall
@@ -81,6 +85,14 @@ class Door:
         if not 0 <= at - self._whole_stored_at.get((bot, shard), at - WHOLE_S) < WHOLE_S:
             self._whole_stored_at[bot, shard] = at
             self._store.write(sessions.mark_whole, bot, shard, session, stored, at)
+
+    def changed(self, bot: str, shard: int, state: str, cause: str) -> None:
+        """Note it in the timeline; what came before, when it is the first of this process."""
+        now = self._wall()
+        if (bot, shard) not in self._begun:
+            self._begun.add((bot, shard))
+            self._sender.commits.later(history.begin, bot, shard, self._before, now)
+        self._sender.commits.later(history.note, bot, shard, state, cause, now)
 
     def _tell(self, bot: str, losses: int) -> None:
         for gap in reversed(self._store.read(inbox.gaps, bot, losses)):

@@ -39,7 +39,7 @@ class Watch:
         *,
         deadline_s: float,
         stuck_s: float = STUCK_S,
-        last_words: Callable[[str], None] | None = None,
+        last_words: Callable[[int, str], None] | None = None,
     ) -> None:
         self._on_signal = on_signal
         self._deadline_s = deadline_s
@@ -53,6 +53,7 @@ class Watch:
         self._timer: asyncio.TimerHandle | None = None
         self._before: dict[int, Any] = {}
         self.lag_s = 0.0
+        self.max_lag_s = 0.0
 
     def start(self) -> None:
         """Take the signals and begin to watch."""
@@ -68,6 +69,7 @@ class Watch:
     def _tick(self) -> None:
         now = time.monotonic()
         self.lag_s = max(0.0, now - self._beat - TICK_S)
+        self.max_lag_s = max(self.max_lag_s, self.lag_s)
         self._beat = now
         self._timer = self._loop.call_later(TICK_S, self._tick)
 
@@ -128,17 +130,18 @@ class Watch:
         if self._is_over.is_set():
             return
         try:  # on a thread that may hang: a pipe that nobody reads blocks who writes to it
-            words = threading.Thread(target=self._say, args=(why,), kwargs={"is_stuck": is_stuck}, daemon=True)
+            words = threading.Thread(target=self._say, args=(code, why), kwargs={"is_stuck": is_stuck}, daemon=True)
             words.start()
             words.join(SAY_S if is_stuck else RESERVE_S)
         finally:
             os._exit(code)
 
-    def _say(self, why: str, *, is_stuck: bool) -> None:
+    def _say(self, code: int, why: str, *, is_stuck: bool) -> None:
         """Leave a last word, where somebody reads."""
+        if self._last_words is not None:
+            with suppress(Exception):
+                self._last_words(code, why)
         with suppress(Exception):
             print(f"buoy: {why}", file=sys.stderr, flush=True)  # noqa: T201  no logger: it may be what is stuck
             if is_stuck:
                 faulthandler.dump_traceback(all_threads=True)
-            if self._last_words is not None:
-                self._last_words(why)

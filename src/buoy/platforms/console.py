@@ -187,6 +187,7 @@ class Console:
         """Open until stdin ends."""
         return {
             "platform": "console",
+            "state": "up" if self._is_open else "down",
             "phase": "live" if self._is_open else "ended",
             "connected": self._is_open,
         }

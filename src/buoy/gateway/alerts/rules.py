@@ -129,10 +129,10 @@ def _queues(snapshot: Mapping[str, Any], limits: Limits, now: float) -> Iterable
 
 
 def _process(snapshot: Mapping[str, Any], limits: Limits, recent: Recent) -> Iterable[Problem]:
-    disk, loop = snapshot.get("disk"), snapshot.get("loop")
-    if disk is not None and disk["free_bytes"] < limits.disk_bytes:
+    disk, loop = snapshot["disk"] or {}, snapshot["loop"] or {}
+    if disk.get("free_bytes", limits.disk_bytes) < limits.disk_bytes:
         yield Problem("disk", "", None, str(disk["free_bytes"] >> 20))
-    if loop is not None and loop["lag_s"] > LAG_S:
+    if loop.get("lag_s", 0.0) > LAG_S:
         yield Problem("slow_loop", "", None, f"{loop['lag_s']:.1f}", SETTLE_S)
     for name, task in snapshot["tasks"].items():
         count = recent.grown(f"restarts of {name}", HOUR_S)

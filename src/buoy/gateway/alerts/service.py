@@ -75,7 +75,6 @@ class Alerts:
         self._wall = wall
         self._recent = Recent()
         self._memory = Memory()
-        self._failed = 0
         self._broken: Broken | None = None
 
     def start(self, supervisor: Supervisor) -> None:
@@ -110,7 +109,7 @@ class Alerts:
         stats = self._store.stats
         if stats.committing_since is not None and (silent_s := time.monotonic() - stats.committing_since) > SILENT_S:
             return _silent(silent_s)
-        if stats.failed == self._failed and self._broken is None:
+        if not stats.refusal and self._broken is None:
             return None
         try:
             async with asyncio.timeout(SILENT_S):
@@ -119,8 +118,6 @@ class Alerts:
             return _silent(SILENT_S)
         except StoreError as error:
             return str(error)
-        finally:
-            self._failed = stats.failed
         return None
 
     async def _cry(self, reason: str, now: float) -> None:

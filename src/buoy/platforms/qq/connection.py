@@ -56,7 +56,7 @@ class Connection:
         self.state = m.initial(intents, expect_s)
         self.attempts = 0
         """WebSockets that were tried to open."""
-        self.last_change_at = wall()
+        self._bulletin = health.Bulletin(bot, shard[0], intake, wall)
         self._asked_at = wall()
         """When the oldest heartbeat without an ACK left: what its ACK proves, it proves of then."""
         self._intake = intake
@@ -142,10 +142,10 @@ class Connection:
     def health(self) -> dict[str, Any]:
         """Plain data for status."""
         if self._ended is None:
-            return {"phase": "not started", "connected": False}
+            return {"state": "down", "phase": "not started", "connected": False}
         next_try_at = None if self._pause is None else self._pause.when()
         told = health.told(self.state, self._loop.time(), next_try_at)
-        return told | {"since": self.last_change_at, "connects": self.attempts, "unstored": self._keeper.unstored}
+        return told | {"since": self._bulletin.since, "connects": self.attempts, "unstored": self._keeper.unstored}
 
     async def stop(self) -> None:
         """Close the connection in good order; returns when nothing of it is left, within `CLOSE_S`."""
@@ -180,7 +180,6 @@ class Connection:
             self._is_draining = False
 
     def _changed(self, before: m.State) -> None:
-        self.last_change_at = self._wall()
         state = self.state
         level = log.error if state.phase is m.Phase.BLOCKED else log.info if state.phase in TOLD else log.debug
         level(
@@ -195,6 +194,7 @@ class Connection:
             reason=state.reason,
             remedy=health.remedy(state),
         )
+        self._bulletin.tell(state)
         self._on_change()
 
     def _set_timer(self) -> None:

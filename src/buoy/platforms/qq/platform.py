@@ -183,6 +183,8 @@ class QQ:
         failure, expires_in_s = self._token.last_failure, self._token.expires_in_s
         told: dict[str, Any] = {
             "platform": "qq",
+            "state": "down",
+            "phase": "not started",
             "host": self._hosts.current,
             "token_expires_s": None if expires_in_s is None else round(expires_in_s),
             "token_failure": None if failure is None else f"{failure.reason}; {failure.remedy}",
@@ -190,7 +192,7 @@ class QQ:
         }
         told["clock_skew_s"] = round(self._locator.skew.seconds, 1)
         told["shard"] = list(self._account.shard)
-        return told | (self.connection.health() if self.connection is not None else {"phase": "not started"})
+        return told | (self.connection.health() if self.connection is not None else {})
 
     async def close(self) -> None:
         """End the session's connection. REST stays usable for what is still under way."""
