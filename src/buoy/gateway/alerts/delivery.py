@@ -85,8 +85,8 @@ class Delivery:
     async def _deliver(self, notice: Notice) -> bool:
         """Deliver one; False: nobody took it."""
         data = {
-            "kind": notice.kind, "rule": notice.rule, "subject": notice.subject, "since": notice.since,
-            "at": notice.created_at,
+            "kind": notice.kind, "rule": notice.rule, "subject": notice.subject,
+            "bot": "" if notice.rule == "restarts" else notice.subject, "since": notice.since, "at": notice.created_at,
         }  # fmt: skip
         try:
             name = await self.now(Words(notice.kind, notice.title, notice.text), data)
