@@ -104,7 +104,7 @@ def outage_since(states: Sequence[tuple[float, str]], now: float) -> float | Non
 
 
 def _bot(bot: str, told: Mapping[str, Any], limits: Limits, now: float) -> Iterable[Problem]:
-    why = ": ".join(str(told[key]) for key in ("cause", "reason") if told.get(key))
+    why = ": ".join(str(told[key]) for key in ("cause", "reason") if told.get(key)) or "starting"
     why += f" ({told['code']})" if told.get("code") else ""
     if told["state"] == "blocked":
         rule = BLOCKED.get(str(told.get("cause")), "blocked")
