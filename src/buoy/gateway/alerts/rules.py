@@ -76,7 +76,7 @@ def problems(snapshot: Mapping[str, Any], limits: Limits, now: float, recent: Re
     """List what is wrong in a snapshot of :mod:`buoy.gateway.health`; ``now`` is the wall's time of it."""
     found: list[Problem] = []
     for bot, told in snapshot["bots"].items():
-        found += _bot(bot, told, limits, now)
+        found += _bot(bot, told, limits)
         pace = snapshot["outbox"].get("pace", {}).get(bot)
         states = snapshot["outbox"]["states"]
         waits = states.get("queued", 0) + states.get("claimed", 0)
@@ -103,14 +103,14 @@ def outage_since(states: Sequence[tuple[float, str]], now: float) -> float | Non
     return since
 
 
-def _bot(bot: str, told: Mapping[str, Any], limits: Limits, now: float) -> Iterable[Problem]:
+def _bot(bot: str, told: Mapping[str, Any], limits: Limits) -> Iterable[Problem]:
     why = ": ".join(str(told[key]) for key in ("cause", "reason") if told.get(key)) or "starting"
     why += f" ({told['code']})" if told.get("code") else ""
     if told["state"] == "blocked":
         rule = BLOCKED.get(str(told.get("cause")), "blocked")
-        yield Problem(rule, bot, told.get("since", now), why)
+        yield Problem(rule, bot, told.get("since"), why)
     elif told["state"] != "up":
-        yield Problem("down", bot, told.get("since", now), why, limits.down_s)
+        yield Problem("down", bot, told.get("since"), why, limits.down_s)
     left = told.get("identifies_left")
     if left is not None and left < IDENTIFIES_LOW:
         yield Problem("identify_budget", bot, None, str(left))

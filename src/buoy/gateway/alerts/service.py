@@ -156,7 +156,7 @@ class Alerts:
             self._memory,
             now,
             repeat_s=self._manner.repeat_s,
-            bots={bot: told["since"] if told["state"] == "up" else None for bot, told in snapshot["bots"].items()},
+            bots={bot: told.get("since") if told["state"] == "up" else None for bot, told in snapshot["bots"].items()},
             ended=read(alerts.ended_since, now - ledger.FLAPS_S),
             left={row.id: read(alerts.left, row.rule, row.subject) for row in rows if row.rule in ledger.HAPPENINGS},
         )
