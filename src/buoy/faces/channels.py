@@ -9,6 +9,7 @@ import asyncio
 import io
 import logging
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -132,7 +133,9 @@ def _channel(url: str, place: int, environ: Mapping[str, str]) -> Channel:
     logger = logging.getLogger("apprise")
     logger.propagate = False  # its lines may hold addresses; what we show of them goes through `Apprise._hidden`
     logger.addHandler(logging.NullHandler())
-    plugin = apprise.Apprise.instantiate(url)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it imports what it can find, outdated modules too
+        plugin = apprise.Apprise.instantiate(url)
     if plugin is None:
         raise ConfigError(
             f"{where} ({scheme}://) is not understood by apprise; its documents tell how to write it, "

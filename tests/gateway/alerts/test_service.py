@@ -218,7 +218,7 @@ def test_after_a_week_nobody_needs_it_any_more() -> None:
         await asyncio.sleep(KEPT_S - HOUR_S)
         assert house.alerts.told()["undelivered"] == 1
         await asyncio.sleep(2 * HOUR_S)
-        (row,) = house.store.read(lambda db: db.execute("SELECT state, reason FROM notice").fetchall())
+        row = house.store.read(lambda db: db.execute("SELECT state, reason FROM notice").fetchone())
         assert row == ("dead", "phone: HTTP 503")
 
     play(test, Phone(is_up=False), manner=Manner("en", check_s=3600.0))
