@@ -45,26 +45,16 @@ CREATE TABLE notice (
 );
 CREATE INDEX notice_open ON notice (id) WHERE state = 'queued';
 
--- A dead letter and its alert commit together, whichever code path ended it: the database itself sees to that.
+-- A dead letter and its alert commit together, whichever code path ended it: the database itself sees to that. So does a
+-- letter that was tried and is held now: a quota, a permission or an allowlist, and its reason says which.
 CREATE TRIGGER letter_ended AFTER UPDATE OF state ON outbox
-WHEN (new.state = 'dead' OR new.state = 'unsure') AND new.state <> old.state
+WHEN (new.state = 'dead' OR new.state = 'unsure' OR (new.state = 'held' AND new.attempts > 0)) AND new.state <> old.state
 BEGIN
     INSERT INTO alert (rule, subject, since, detail, last_at)
     VALUES (
-        new.state || '_letter', new.bot, coalesce(new.settled_at, new.created_at), 'out/' || new.id || ': ' || new.reason,
-        coalesce(new.settled_at, new.created_at)
-    )
-    ON CONFLICT (rule, subject) WHERE ended_at IS NULL
-    DO UPDATE SET times = times + 1, detail = excluded.detail, last_at = excluded.last_at;
-END;
--- A letter that was tried and is held now: a quota, a permission or an allowlist, and its reason says which.
-CREATE TRIGGER letter_refused AFTER UPDATE OF state ON outbox
-WHEN new.state = 'held' AND old.state <> 'held' AND new.attempts > 0
-BEGIN
-    INSERT INTO alert (rule, subject, since, detail, last_at)
-    VALUES (
-        'refused_letter', new.bot, coalesce(new.attempted_at, new.created_at), 'out/' || new.id || ': ' || new.reason,
-        coalesce(new.attempted_at, new.created_at)
+        CASE new.state WHEN 'held' THEN 'refused_letter' ELSE new.state || '_letter' END, new.bot,
+        coalesce(new.settled_at, new.attempted_at, new.created_at), 'out/' || new.id || ': ' || new.reason,
+        coalesce(new.settled_at, new.attempted_at, new.created_at)
     )
     ON CONFLICT (rule, subject) WHERE ended_at IS NULL
     DO UPDATE SET times = times + 1, detail = excluded.detail, last_at = excluded.last_at;
