@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -98,11 +99,11 @@ def try_all(config: Config, environ: Mapping[str, str]) -> int:
     ways = channels.build(config.alerts, environ)
     if not ways:
         raise ConfigError("alerts.urls (BUOY_ALERTS): none is set, so nobody is told; write where alerts are to go")
-    words = notices.tested(config.alerts.language)
+    words, now = notices.tested(config.alerts.language), time.time()
 
     async def one(way: Channel) -> bool:
         try:
-            await delivery.told(way, words, {"kind": words.kind, "rule": "", "subject": ""})
+            await delivery.told(way, words, delivery.facts(words.kind, "", "", now, now))
         except ChannelError as error:
             print(f"{way.name}: failed: {error}")
             return False

@@ -53,7 +53,8 @@ class Delivery:
         """Delivered, but the disk did not take that yet."""
 
     async def run(self) -> None:
-        """Deliver for ever."""
+        """Deliver for ever. What waited is tried at once after a start: it may have been the machine's network."""
+        is_first = True
         while True:
             self.wake.clear()
             waits = WAKE_S
@@ -61,12 +62,13 @@ class Delivery:
                 await self._settle_heard()
                 for notice in self._store.read(alerts.due):
                     in_s = notice.not_before - self._wall()
-                    if in_s > 0:
+                    if in_s > 0 and not is_first:
                         waits = min(waits, in_s)
                     elif notice.id not in self._heard and await self._deliver(notice):
                         waits = 0.0  # the next word about the same alert may be due now
             except StoreError as error:
                 log.error("a notice's state was not stored", reason=str(error))  # noqa: TRY400  no trace is needed
+            is_first = False
             if waits > 0:
                 await self._sleep(waits)
 
@@ -84,10 +86,7 @@ class Delivery:
 
     async def _deliver(self, notice: Notice) -> bool:
         """Deliver one; False: nobody took it."""
-        data = {
-            "kind": notice.kind, "rule": notice.rule, "subject": notice.subject,
-            "bot": "" if notice.rule == "restarts" else notice.subject, "since": notice.since, "at": notice.created_at,
-        }  # fmt: skip
+        data = facts(notice.kind, notice.rule, notice.subject, notice.since, notice.created_at)
         try:
             name = await self.now(Words(notice.kind, notice.title, notice.text), data)
         except ChannelError as error:
@@ -131,6 +130,12 @@ class Delivery:
         return [
             {"name": way.channel.name, "last_error": way.last_error, "last_ok_at": way.last_ok_at} for way in self.ways
         ]
+
+
+def facts(kind: str, rule: str, subject: str, since: float, at: float) -> dict[str, Any]:
+    """What a notice says to programs; ``bot`` is empty where it is about no single bot."""
+    bot = "" if rule == "restarts" else subject
+    return {"kind": kind, "rule": rule, "subject": subject, "bot": bot, "since": since, "at": at}
 
 
 async def told(channel: Channel, words: Words, data: Mapping[str, Any]) -> None:

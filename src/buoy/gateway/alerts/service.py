@@ -21,13 +21,14 @@ from buoy.durable.store import Store
 from buoy.errors import StoreError
 from buoy.gateway.alerts import ledger, notices
 from buoy.gateway.alerts.channel import Channel, ChannelError
-from buoy.gateway.alerts.delivery import Delivery
+from buoy.gateway.alerts.delivery import Delivery, facts
 from buoy.gateway.alerts.ledger import Act, Close, Memory, Raise, Recover, Tell
 from buoy.gateway.alerts.rules import OUTAGES, Limits, Problem, Recent, outage_since, problems
 from buoy.gateway.alerts.words import Language
 from buoy.gateway.supervisor import Supervisor
 
 CHECK_S: Final = 15.0
+FIRST_S: Final = 3.0  # after the start nothing has been tried yet; a refusal comes within a second or two
 SILENT_S: Final = 30.0  # a disk that answers later than this is in trouble, and not just asleep
 REFUSED_S: Final = 10.0  # so long the disk must refuse until it is told: a backup may hold the database for a moment
 
@@ -85,6 +86,7 @@ class Alerts:
 
     async def run(self) -> None:
         """Look for ever."""
+        await asyncio.sleep(min(FIRST_S, self._manner.check_s))
         while True:
             await self.look()
             await asyncio.sleep(self._manner.check_s)
@@ -132,7 +134,7 @@ class Alerts:
         kind = "raised" if broken.told_at is None else "repeated"
         log.error("alert", rule="store", subject="", detail=reason, kind=kind)
         words = self._words(kind, "store", "", broken.since, reason, 1, now, {})
-        data = {"kind": kind, "rule": "store", "subject": "", "since": broken.since, "at": now}
+        data = facts(kind, "store", "", broken.since, now)
         try:
             if self.delivery.ways:
                 await self.delivery.now(words, data)
