@@ -69,6 +69,12 @@ def test_a_gap_is_told(db: sqlite3.Connection) -> None:
     assert (row.rule, row.since, row.last_at, row.times, row.detail) == ("gap", 100.0, 400.0, 2, "closed 4006")
 
 
+def test_what_is_written_again_does_not_happen_again(db: sqlite3.Connection) -> None:
+    dead_letter(db, "k")
+    db.execute("UPDATE outbox SET state = 'dead' WHERE state = 'dead'")
+    assert only(db).times == 1
+
+
 @pytest.mark.parametrize("fails", [True, False])
 def test_a_dead_letter_and_its_alert_commit_together(tmp_path: Path, *, fails: bool) -> None:
     def commit(base: sqlite3.Connection) -> None:

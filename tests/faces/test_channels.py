@@ -6,6 +6,7 @@ import asyncio
 import builtins
 import json
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -115,6 +116,17 @@ def test_an_address_that_nobody_listens_on_is_told_without_the_address(scheme: s
     asyncio.run(main())
 
 
+def test_what_a_plugin_says_is_shown_without_the_address() -> None:
+    (channel,) = build(f"json://user:{TOKEN}@host.example.com/{TOKEN}%2Fpath?key={TOKEN}x")
+    assert isinstance(channel, channels.Apprise)
+    said = channel._hidden(
+        f"Failed to POST to https://user:{TOKEN}@host.example.com/{TOKEN}/path?key={TOKEN}x: error=500"
+    )
+    assert TOKEN not in said
+    assert "host.example.com" not in said
+    assert said.endswith("error=500")
+
+
 def test_apprise_delivers_and_says_what_went_wrong() -> None:
     async def test(server: Server) -> None:
         (channel,) = build(server.url("json"))
@@ -140,6 +152,8 @@ def test_apprise_holds_up_neither_the_loop_nor_a_stop() -> None:
         for _ in range(20):
             await asyncio.sleep(0.01)
         assert not telling.done()
+        (thread,) = [thread for thread in threading.enumerate() if thread.name == "buoy-apprise"]
+        assert thread.daemon, "nor does the end of the process wait for it"
         began = time.perf_counter()
         telling.cancel()
         await asyncio.wait([telling])
@@ -270,6 +284,10 @@ def test_the_list_reads_the_store_of_a_dead_buoy(tmp_path: Path, capsys: pytest.
 def test_addresses_from_a_file_and_the_switch(tmp_path: Path) -> None:
     (tmp_path / "urls").write_text(f"https://a/{TOKEN}\n\nntfy://topic\n")
     (tmp_path / "urls").chmod(0o600)
+    (tmp_path / "inline.toml").write_text('[alerts]\nurls = ["https://a"]\n')
+    (tmp_path / "inline.toml").chmod(0o644)
+    inline = load(tmp_path / "inline.toml", {"BUOY_DATA_DIR": str(tmp_path)}, bots=False)
+    assert any("chmod 600" in line for line in inline.warnings)
     (tmp_path / "buoy.toml").write_text('[alerts]\nurls_file = "urls"\nheartbeat_url = "https://h"\nlanguage = "en"\n')
     (tmp_path / "buoy.toml").chmod(0o644)
     read = load(tmp_path / "buoy.toml", {"BUOY_DATA_DIR": str(tmp_path)}, bots=False)

@@ -64,7 +64,7 @@ class Delivery:
                     in_s = notice.not_before - self._wall()
                     if in_s > 0 and not is_first:
                         waits = min(waits, in_s)
-                    elif notice.id not in self._heard and await self._deliver(notice):
+                    elif await self._deliver(notice):
                         waits = 0.0  # the next word about the same alert may be due now
             except StoreError as error:
                 log.error("a notice's state was not stored", reason=str(error))  # noqa: TRY400  no trace is needed
