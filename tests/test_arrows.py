@@ -68,7 +68,9 @@ RULES = {
     "buoy.gateway": rule(*LEAVES, "buoy.durable", libraries="msgspec structlog croniter prometheus_client"),
     "buoy.agents": rule("buoy.errors", "buoy.chat", libraries="openai"),
     "buoy.sim": rule("buoy.protocol.wire", libraries="aiohttp msgspec uvloop"),
-    "buoy.faces": rule("buoy", libraries="aiohttp apprise msgspec prometheus_client rich structlog typer uvloop"),
+    "buoy.faces": rule(
+        "buoy", libraries="aiohttp apprise msgspec prometheus_client rich structlog typer tzlocal uvloop"
+    ),
     "buoy.__main__": rule("buoy.faces"),
     "buoy": rule(),
 }

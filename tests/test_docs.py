@@ -67,6 +67,16 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 
 
 def test_what_users_read_has_a_chinese_twin() -> None:
-    for name in ("README", "CHANGELOG", "docs/settings", "docs/architecture", "docs/resilience", "docs/status"):
+    for name in (
+        "README",
+        "CHANGELOG",
+        "docs/settings",
+        "docs/architecture",
+        "docs/resilience",
+        "docs/status",
+        "docs/web",
+        "docs/metrics",
+        "docs/deploy",
+    ):
         english, chinese = (ROOT / f"{name}.md").read_text(), (ROOT / f"{name}.zh.md").read_text()
         assert len(re.findall(r"^#+ ", english, re.MULTILINE)) == len(re.findall(r"^#+ ", chinese, re.MULTILINE)), name

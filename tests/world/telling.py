@@ -1,7 +1,7 @@
 """Worlds in which an operator is told: the alert service runs in every process, and a judge reads it.
 
-`python -m tests.world.telling FIRST COUNT` lives through worlds. They are apart from the others, whose days have no
-time for a look every few minutes.
+`python -m tests.world.telling FIRST COUNT [DAYS]` lives through worlds. They are apart from the others, whose days have
+no time for a look every few minutes.
 """
 
 from __future__ import annotations
@@ -184,13 +184,13 @@ def live(seed: int, days: float = 4.0) -> dict[str, Any]:
     }
 
 
-def main(first: int, count: int) -> None:
+def main(first: int, count: int, days: float = 4.0) -> None:
     """Print one JSON line a world."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     sys.unraisablehook = lambda _: None  # coroutines of killed processes
     for seed in range(first, first + count):
-        print(json.dumps(live(seed)), flush=True)
+        print(json.dumps(live(seed, days)), flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), *map(float, sys.argv[3:]))

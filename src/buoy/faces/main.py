@@ -1,7 +1,7 @@
 """Where the `buoy` command begins: one line and an exit code for every error of ours, and a light way into `run`.
 
 `buoy run` lives for months on small machines. Its words are read here, without the command line library, and without
-the terminal library where there is no terminal: together they would be a quarter of an idle Buoy's memory.
+the terminal library: together they would be a quarter of an idle Buoy's memory.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _run(plain: tuple[Path | None]) -> int:
     config = load(plain[0], os.environ)
     for warning in config.warnings:
         print(f"buoy: warning: {warning}", file=sys.stderr)
-    if not sys.stderr.isatty() and "rich" not in sys.modules:
+    if "rich" not in sys.modules:
         sys.modules["rich"] = cast("Any", None)  # structlog takes it along where it can be imported
         import structlog  # noqa: F401, PLC0415
 

@@ -4,57 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import io
-import logging
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from typing import Any, TextIO, cast
-
-import structlog
+from typing import Any
 
 from buoy.agents import build
 from buoy.config import Config
-from buoy.faces import channels, wiring
+from buoy.faces import channels, planning, wiring
+from buoy.faces.log import Log, secrets_of
+from buoy.faces.notify import Heartbeat, Notifier
 from buoy.gateway.app import App
+from buoy.gateway.platform import Platform
 from buoy.platforms.console import Console
 
 SWITCH_S = 0.0005  # measured: the thread that commits waits less for its turn, 8 % more round trips
 GC_THRESHOLD = (10_000, 20, 20)  # measured: docs/benchmarks.md; memory after a load is the same
 
 
-class Voice(io.TextIOBase):
-    """Standard error, which may go away (a closed pipe, a full disk): a log line is worth no bot."""
-
-    def write(self, text: str) -> int:
-        """Say it, if anybody listens."""
-        with suppress(OSError, ValueError):
-            sys.stderr.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Let it out."""
-        with suppress(OSError, ValueError):
-            sys.stderr.flush()
-
-
-def log_to_stderr() -> None:
-    """One readable line per transition on a terminal, one JSON line elsewhere; standard output stays free."""
-    shared: list[Any] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso"),
-        structlog.processors.format_exc_info,
-    ]
-    is_terminal = sys.stderr.isatty()
-    last: Any = (
-        structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer(ensure_ascii=False)
-    )
-    structlog.configure(
-        processors=[*(shared[:2] if is_terminal else shared), last],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", Voice())),
-        cache_logger_on_first_use=True,
-    )
+def begin_log(config: Config) -> Log:
+    """Log from now on as the settings say. Whoever begins it flushes it."""
+    log = Log(config.log, secrets_of(config))
+    log.install()
+    return log
 
 
 def on_loop(main: Callable[[ExitStack], Coroutine[Any, Any, int]]) -> int:
@@ -77,20 +50,35 @@ def on_loop(main: Callable[[ExitStack], Coroutine[Any, Any, int]]) -> int:
 
 def run(config: Config, environ: Mapping[str, str]) -> int:
     """Serve the configured bots until a signal."""
-    log_to_stderr()
+    log = begin_log(config)
+    notifier = Notifier(environ)
+    schedules = planning.of_file(config, time.time())
     answers, ways = wiring.agents(config), channels.build(config.alerts, environ)
 
-    def start(app: App) -> None:
-        app.supervisor.keep("locks", lambda: wiring.renew(locks))
-        wiring.tell_operator(app, config, ways, environ)
+    def lines() -> Sequence[Platform]:
+        bots = wiring.platforms(config, environ)
+        log.veil.asks = lambda: [value for bot in bots for value in bot.hidden()]
+        return bots
 
-    with wiring.sockets_locked(config) as locks:
+    with ExitStack() as last, wiring.sockets_locked(config) as locks:
+        last.callback(log.flush)
+
+        def start(app: App) -> None:
+            app.supervisor.keep("locks", lambda: wiring.renew(locks))
+            wiring.tell_operator(app, config, ways, environ)
+            if notifier.is_wanted:
+                app.supervisor.keep("notify", Heartbeat(notifier, app).run)
+
         return on_loop(
             lambda after: wiring.serve(
                 config,
-                lambda: wiring.platforms(config, environ),
+                lines,
                 answers,
+                schedules=schedules,
+                on_open=lambda: log.keep_in(config.data_dir),
                 on_start=start,
+                on_stop=lambda: notifier.tell("STOPPING=1", "STATUS=stopping"),
+                last_words=log.flush,
                 after=after,
             )
         )
@@ -102,7 +90,7 @@ def _also(app: App, job: Coroutine[Any, Any, None]) -> None:
 
 def console(config: Config) -> int:
     """Serve one terminal with the first bot's agent until its input ends."""
-    log_to_stderr()
+    log = begin_log(config)
     first = config.bots[0].agent
     agent = build(first.kind, first.settings())
 
@@ -120,8 +108,13 @@ def console(config: Config) -> int:
             lambda: [line],
             {line.bot: agent},
             until=ended,
+            on_open=lambda: log.keep_in(config.data_dir),
             on_start=lambda app: _also(app, finish(app)),
+            last_words=log.flush,
             after=after,
         )
 
-    return on_loop(main)
+    try:
+        return on_loop(main)
+    finally:
+        log.flush()

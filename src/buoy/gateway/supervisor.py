@@ -105,6 +105,11 @@ class Supervisor:
         """How many jobs run now."""
         return len(self._jobs)
 
+    @property
+    def kept(self) -> int:
+        """How many services somebody keeps: they run, or wait for their next start."""
+        return sum(not task.done() for task in self._services)
+
     async def stop(self, *, timeout_s: float) -> None:
         """Cancel everything and wait for it, no longer than told."""
         self.is_stopping = True

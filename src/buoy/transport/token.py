@@ -74,6 +74,11 @@ class TokenSource:
         """Remaining life of the token; None when there is none that works."""
         return self._expires_at - self._clock() if self._works() else None
 
+    @property
+    def newest(self) -> str:
+        """The last token, whether it works or not; empty before the first. For what must never show it."""
+        return self._token
+
     async def get(self, *, timeout_s: float = FETCH_S) -> str:
         """Return a token that works, as far as anybody can tell.
 

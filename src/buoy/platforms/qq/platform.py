@@ -194,6 +194,10 @@ class QQ:
         told["shard"] = list(self._account.shard)
         return told | (self.connection.health() if self.connection is not None else {})
 
+    def hidden(self) -> tuple[str, ...]:
+        """What no log line may show."""
+        return (self._account.secret, self._token.newest)
+
     async def close(self) -> None:
         """End the session's connection. REST stays usable for what is still under way."""
         if self.connection is not None:
