@@ -42,8 +42,9 @@ bench: $(READY)  ## figures, not tests; see docs/benchmarks.md
 fuzz: $(READY)  ## odd inputs from random seeds for FUZZ_SECONDS (600); see tests/fuzz/run.py
 	$(BIN)/python -W error -m tests.fuzz.run
 
-docs: $(READY)  ## what is generated in docs/resilience*.md; with BUOY_MEASURED=FILE from a new recording of make chaos
+docs: $(READY)  ## what is generated in docs/resilience*.md and docs/operations*.md; with BUOY_MEASURED=FILE from a new recording of make chaos
 	$(BIN)/python -m tests.resilience
+	$(BIN)/python -m tests.operations
 
 screenshots: $(READY) browser  ## docs/images/page.*.png anew, from what the tests of the page run on
 	$(BIN)/python -m tests.page.screenshots
