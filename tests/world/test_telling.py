@@ -67,7 +67,7 @@ def test_every_outage_and_every_loss_is_told_once() -> None:
             "over means over",
         ),
         ("rules._bot = lambda *_: ()", 1, "an outage is told"),
-        ("alerts.failed = alerts.give_up", 1, "every notice is heard"),
+        ("alerts.failed = alerts.give_up", 2, "every notice is heard"),
         (
             "schema.open_file.__defaults__ = (tuple(s.replace('INSERT ON gap', 'INSERT ON gap WHEN 0') for s in schema.STEPS),)",
             1,
