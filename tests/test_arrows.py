@@ -68,7 +68,7 @@ RULES = {
     "buoy.gateway": rule(*LEAVES, "buoy.durable", libraries="msgspec structlog apprise croniter prometheus_client"),
     "buoy.agents": rule("buoy.errors", "buoy.chat", libraries="openai"),
     "buoy.sim": rule("buoy.protocol.wire", libraries="aiohttp msgspec uvloop"),
-    "buoy.faces": rule("buoy", libraries="aiohttp msgspec prometheus_client rich structlog typer uvloop"),
+    "buoy.faces": rule("buoy", libraries="aiohttp msgspec prometheus_client rich structlog typer tzlocal uvloop"),
     "buoy.__main__": rule("buoy.faces"),
     "buoy": rule(),
 }

@@ -290,7 +290,7 @@ def test_a_secret_that_others_can_read_is_warned_about() -> None:
         ('data_dir = "a\\u0000b"\n' + BOT, "data_dir (BUOY_DATA_DIR): a path cannot have a zero byte"),
         ("data_dir = 3\n" + BOT, "data_dir (BUOY_DATA_DIR): "),
         ("data_dir = ''\n" + BOT, "data_dir (BUOY_DATA_DIR): empty"),
-        ("web = 3\n" + BOT, "web: expected table"),
+        ("web = 3\n" + BOT, "web: not a table"),
         ("turns = 3\n" + BOT, "turns: not a table"),
         ("outbox = 3\n" + BOT, "outbox: expected table, got int; write its keys under a heading [outbox]"),
         (BOT + "[alerts]\nurls = [3]", "alerts.urls (BUOY_ALERTS): "),
@@ -317,6 +317,8 @@ def test_a_mistake_in_the_file(toml: str, named: str) -> None:
         ("BUOY_AGENT", "hermes", "bots[0].agent.kind (BUOY_AGENT): "),
         ("OPENAI_API_KEY_FILE", "no/such", "bots[0].agent.api_key_file (OPENAI_API_KEY_FILE): "),
         ("BUOY_LISTEN", "host:port", "web.listen (BUOY_LISTEN): "),
+        ("BUOY_WEB_TOKEN", "too short", "web.token (BUOY_WEB_TOKEN): shorter than 16 characters can be guessed; write"),
+        ("BUOY_WEB_TOKEN_FILE", "no/such", "web.token_file (BUOY_WEB_TOKEN_FILE): "),
         (
             "BUOY_SHUTDOWN_S",
             "soon",
@@ -352,6 +354,6 @@ def _is_struct(kind: Any) -> bool:
 
 def test_the_table_documents_exactly_what_can_be_set() -> None:
     documented = {row.path for row in SETTINGS}
-    assert documented - leaves(Document) == {"bots.client_secret_file", "bots.agent.api_key_file"}
+    assert documented - leaves(Document) == {"bots.client_secret_file", "bots.agent.api_key_file", "web.token_file"}
     assert leaves(Document) <= documented
     assert len(documented) == len(SETTINGS)

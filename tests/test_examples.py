@@ -14,7 +14,9 @@ import pytest
 
 from buoy.agents import build
 from buoy.chat import Attachment, Message, Reply, Sender, collect
+from buoy.config import load
 from buoy.errors import AgentError
+from buoy.faces.planning import of_file
 from buoy.settings import Agent
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -77,3 +79,11 @@ def test_the_readme_lists_every_example() -> None:
     assert files == set(re.findall(r"^\| `([^`]+)` \|", README, re.MULTILINE))
     for kind in re.findall(r"BUOY_AGENT=(\S+) buoy run", README):
         build(kind)
+
+
+def test_the_schedules_are_settings_that_can_be_read() -> None:
+    config = load(EXAMPLES / "schedules.toml", {"QQ_APP_ID": "1", "QQ_CLIENT_SECRET": "x"})
+    assert [(one.name, one.kind, one.misfire) for one in of_file(config, 0.0)] == [
+        ("good-night", "text", "once"),
+        ("morning-report", "prompt", "skip"),
+    ]

@@ -30,6 +30,7 @@ WHY = {
     "gateway/watch.py Watch._leave Thread": "the last words: who started it ends the process, whatever becomes of them",
     "gateway/watch.py Watch.__init__ Thread": "the watch needs no loop; it ends the process, and `_leave` cannot fail",
     "durable/store.py Store._flush run_in_executor": "one commit: `_ended` takes its error",
+    "durable/reader.py Reader.read run_in_executor": "one look: its caller waits for it, and is told its error",
     "durable/store.py Store.close run_in_executor": "the last checkpoint: close() waits for it, within its time",
     "platforms/qq/connection.py Connection._start create_task": "`_task_ended` ends run() with its error; that is kept",
     "transport/token.py TokenSource._start create_task": "one fetch for all: `_ended` remembers its failure",
@@ -38,6 +39,7 @@ WHY = {
     "agents/isolated.py main Thread": "in the agent's own process, which its parent replaces",
     "agents/child.py Child.start subprocess_exec": "a turn's command or the pool's child: `ended` tells its user",
     "faces/outlet.py Outlet.__init__ Thread": "writes log lines, survives every error; without it the log is silent",
+    "faces/web/server.py Web._listen create_server": "Web.run is kept, and closes it; failing requests are answered",
     "faces/control.py Control.start start_server": "stopped with the process; a failing request answers with its error",
 }
 OURS_ALONE = ("sim/", "faces/demo")  # the other end of the wire and a show: their tests end what they start

@@ -125,6 +125,8 @@ class Message:
     """Earlier turns, oldest first; as many as the agent asked for with ``history_turns``."""
     raw: Any = None
     """The platform's own event body, parsed JSON."""
+    schedule: str = ""
+    """Name of the schedule that asks this; empty where a person wrote it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from buoy.errors import ConfigError
 from buoy.protocol import wire
 from buoy.settings import (
     DEFAULT_INTENTS,
+    SCHEDULE_NAME,
     SETTINGS,
     Agent,
     Alerts,
@@ -33,6 +34,7 @@ from buoy.settings import (
     Document,
     Outbox,
     Retention,
+    Schedule,
     Secret,
     Shutdown,
     Turns,
@@ -44,11 +46,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = [
-    "Agent", "Alerts", "Bot", "Config", "Outbox", "Retention", "Secret", "Shutdown", "Turns", "Web",
-    "default_data_dir", "load",
+    "Agent", "Alerts", "Bot", "Config", "Outbox", "Retention", "Schedule", "Secret", "Shutdown", "Turns",
+    "Web", "default_data_dir", "load",
 ]  # fmt: skip
 
 DEFAULT_FILE: Final = "buoy.toml"
+SHORTEST_TOKEN: Final = 16  # ours: of random letters some 95 bits
 _KIND: Final = re.compile(r"echo|openai|command:\s*\S.*|python:[\w.]+:[\w.]+", re.DOTALL)
 
 
@@ -139,6 +142,7 @@ class _Reader:
             document["data_dir"] = _path(self.folder, folder, "data_dir")
         if "BUOY_LISTEN" in env:
             _table(document, "web")["listen"] = env["BUOY_LISTEN"]
+        self._secret(_table(document, "web"), "token", "web", ("BUOY_WEB_",), wins=True)
         if "BUOY_SHUTDOWN_S" in env:
             _table(document, "shutdown")["deadline_s"] = number(env["BUOY_SHUTDOWN_S"])
         if "BUOY_STUCK_S" in env:
@@ -281,10 +285,23 @@ def _check(document: Document) -> None:
         seen.add(bot.app_id)
         if bot.shard[0] >= bot.shard[1]:
             raise wrong(f"bots[{n}].shard", f"{list(bot.shard)} is no shard")
+    names: set[str] = set()
+    for n, one in enumerate(document.schedules):
+        if not re.search(SCHEDULE_NAME, one.name):
+            raise wrong(f"schedules[{n}].name", f"{one.name[:80]!r} is no name")
+        if one.name in names:
+            raise wrong(f"schedules[{n}].name", f"{one.name} is there twice")
+        names.add(one.name)
+        if bool(one.text.strip()) == bool(one.prompt.strip()):
+            both = "text and prompt are both there" if one.text.strip() else "neither text nor prompt is there"
+            raise wrong(f"schedules[{n}].text", both)
     listen = document.web.listen
     _, colon, port = listen.rpartition(":")
     if listen != "off" and not (colon and port.isascii() and port.isdigit() and int(port) < 1 << 16):
         raise wrong("web.listen", f"{listen!r} is not an address to listen on")
+    token = document.web.token
+    if token is not None and len(token.reveal()) < SHORTEST_TOKEN:
+        raise wrong("web.token", f"shorter than {SHORTEST_TOKEN} characters can be guessed")
     if document.retention.keys_days < document.retention.bodies_days:
         raise wrong("retention.keys_days", "shorter than retention.bodies_days")
 
@@ -298,6 +315,8 @@ def _explain(text: str) -> ConfigError:
     if missing := re.fullmatch(r"Object missing required field `(.*)`", cause):
         at = f"{path[:-1].lstrip('.')}.{missing[1]}"
         row = ROWS[setting(at)]
+        if not row.env:
+            return ConfigError(f"{at}: missing; write {row.write}")
         return ConfigError(f"{at} ({row.env}): missing; set one of the two to {row.write}")
     cause = cause.replace("`", "").replace("array", "list").replace("object", "table").replace("str", "text")
     cause = cause[:1].lower() + cause[1:]

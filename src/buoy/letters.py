@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+SCHEDULED: Final = "schedule"
+"""Type of an inbox row that holds a schedule's prompt, and origin of the letters that come of schedules."""
 
 
 class EventState(StrEnum):
@@ -163,7 +166,7 @@ class Letter:
     settled_at: float | None = None
     reason: str = ""
     origin: str = "turn"
-    """Who asked: ``turn``, ``send``, ``cli`` ..."""
+    """Who asked: ``turn``, ``send``, ``cli``, ``schedule`` ..."""
     remote_id: str | None = None
     into: int | None = None
 

@@ -17,6 +17,8 @@ from buoy.protocol import wire
 # protocol.md 6.4: the message bits that need no approval; an ordinary bot's first IDENTIFY is accepted.
 DEFAULT_INTENTS: Final = int(wire.Intent.GROUP_AND_C2C_EVENT | wire.Intent.PUBLIC_GUILD_MESSAGES)
 
+SCHEDULE_NAME: Final = r"^(?!(send|held)$)[\w.-]{1,64}$"  # a key begins with it; these two begin other letters' keys
+
 
 class Secret:
     """A value that no `repr`, `str`, log line or encoder shows; ``reveal`` it at its last use."""
@@ -87,9 +89,13 @@ class Bot(Table, frozen=True):
 
 
 class Web(Table, frozen=True):
-    """`[web]`: the status page."""
+    """`[web]`: the status page and the API behind it."""
 
     listen: str = "127.0.0.1:8765"
+    token: Secret | None = None
+    """None: one is made and kept in the data directory."""
+    login: Literal["remote", "always"] = "remote"
+    """Who has to show the token for reading: everybody but this machine, or everybody."""
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -148,6 +154,19 @@ class Outbox(Table, frozen=True):
     language: Literal["zh", "en"] = "zh"
 
 
+class Schedule(Table, frozen=True):
+    """`[[schedules]]`: what is sent, or asked of the agent, by the clock. Either ``text`` or ``prompt`` is there."""
+
+    name: str
+    cron: str
+    target: str
+    zone: str = ""
+    """Empty: the machine's."""
+    text: str = ""
+    prompt: str = ""
+    misfire: Literal["skip", "once", "all"] = "once"
+
+
 class Retention(Table, frozen=True):
     """`[retention]`: when finished rows lose their bodies, and when the rows go too."""
 
@@ -168,6 +187,7 @@ class Document(Table, frozen=True):
     turns: Turns = Turns()
     outbox: Outbox = Outbox()
     retention: Retention = Retention()
+    schedules: tuple[Schedule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +229,9 @@ SETTINGS: Final = tuple(
         ("bots.agent.system", "", "a text", "openai: the system prompt"),
         ("bots.agent.history_turns", "", "a whole number from 0 to 1000", "earlier turns to show"),
         ("web.listen", "BUOY_LISTEN", "HOST:PORT, or off", "status page; port 0 takes a free one"),
+        ("web.token", "BUOY_WEB_TOKEN", "16 characters or more", "for the page from elsewhere, and for POST /send"),
+        ("web.token_file", "BUOY_WEB_TOKEN_FILE", "a file that holds the token", "instead of it"),
+        ("web.login", "", "remote or always", "always: reading on this machine needs the token too"),
         ("shutdown.deadline_s", "BUOY_SHUTDOWN_S", "seconds from 0.1 to 600", "longest orderly stop"),
         ("watch.stuck_s", "BUOY_STUCK_S", "seconds from 0.5 to 3600", "how long the loop may stand still"),
         ("alerts.urls", "BUOY_ALERTS", "a list of addresses (in one text: commas)", "webhook or apprise"),
@@ -224,6 +247,13 @@ SETTINGS: Final = tuple(
         ("outbox.hold_per_conversation", "", "a whole number from 1 to 10000", "letters that may wait so"),
         ("outbox.late_after_s", "", "seconds from 0 to 31536000", "from when on a held letter says its time"),
         ("outbox.language", "", "zh or en", "in which language Buoy itself speaks to readers"),
+        ("schedules.name", "", "1 to 64 letters, digits, or any of . _ -; each name once", "whose firing it was"),
+        ("schedules.cron", "", "minute hour day month weekday, such as 30 8 * * 1-5", "when; or @daily"),
+        ("schedules.zone", "", "a name such as Asia/Shanghai", "whose clock; default: this machine's"),
+        ("schedules.target", "", "qq:c2c:<openid>, qq:group:<group_openid> ...", "where it goes"),
+        ("schedules.text", "", "a text, where there is no prompt", "what is sent"),
+        ("schedules.prompt", "", "a text, where there is no text", "what the agent is asked; its answer is sent"),
+        ("schedules.misfire", "", "once, skip or all", "planned times that passed while nothing ran"),
         ("retention.bodies_days", "", "days, more than 0, up to 36500", "finished rows keep their texts"),
         ("retention.keys_days", "", "days from bodies_days to 36500, at least 1", "finished rows stay"),
     )

@@ -14,6 +14,7 @@ from typing import Any
 from buoy.chat import Agent, Answer, Message, Reply, Sender, Target
 from buoy.chat import agent as as_agent
 from buoy.durable import inbox, outbox, schema
+from buoy.durable.schedules import Schedule
 from buoy.durable.store import Commit, Store, _start_boot
 from buoy.errors import ConfigError
 from buoy.gateway.app import App
@@ -372,11 +373,12 @@ async def gateway(
     turns: Turns | None = None,
     holding: Holding | None = None,
     deadline_s: float = 5.0,
+    schedules: Sequence[Schedule] | None = None,
 ) -> Any:
     """Start a gateway; stop it in the end, whatever happens."""
     who = agent if isinstance(agent, Agent) else as_agent(agent)
     where = store or Store.open_memory(now=wall(), commit=commit)
-    app = App(where, [line], {line.bot: who}, wall=wall, turns=turns, holding=holding)
+    app = App(where, [line], {line.bot: who}, wall=wall, turns=turns, holding=holding, schedules=schedules)
     await app.start()
     try:
         async with asyncio.timeout(20_000):

@@ -77,6 +77,11 @@ CREATE TABLE schedule (
     kind       TEXT NOT NULL,                 -- text: send it; prompt: let the agent answer it
     text       TEXT NOT NULL,
     misfire    TEXT NOT NULL,                 -- skip, once, all
-    settled_to REAL NOT NULL,                 -- planned times up to here were fired or skipped
-    created_at REAL NOT NULL
+    settled_to REAL NOT NULL,                 -- planned times up to here were fired or left out
+    created_at REAL NOT NULL,
+    fired_for  REAL,                          -- the planned time that was fired last
+    fired_at   REAL,
+    fired_ref  TEXT NOT NULL DEFAULT '',      -- what it became: out/9, in/7
+    missed     INTEGER NOT NULL DEFAULT 0,    -- planned times that were left out, ever
+    missed_at  REAL                           -- when that was found last
 ) WITHOUT ROWID;

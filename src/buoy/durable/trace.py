@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from buoy.letters import SCHEDULED
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -90,10 +92,11 @@ def _event_of(db: sqlite3.Connection, letter: Row) -> Row | None:
 def _event_steps(db: sqlite3.Connection, row: Row) -> list[Step]:
     ref = event_ref(row["id"])
     where = f"bot {row['bot']}, shard {row['shard']}"
+    is_planned = row["type"] == SCHEDULED
     if row["seq"] is not None:
         where += f", sequence {row['seq']}"
     steps = [
-        (row["event_at"], f"{row['key']}: written at the platform"),
+        (row["event_at"], f"{row['key']}: {'planned' if is_planned else 'written at the platform'}"),
         (
             row["received_at"],
             f"{ref}: received as {row['type']} ({where}) in {row['lane'] or 'no conversation'}",

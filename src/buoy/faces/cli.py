@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from buoy import __version__
-from buoy.faces import service_cli
+from buoy.faces import schedule, service_cli
 
 if TYPE_CHECKING:
     from buoy.config import Config
@@ -181,6 +181,7 @@ _rows("deadletter", "Turns and letters that ended without success.", "dead, unsu
 
 for command in (service_cli.setup, service_cli.install, service_cli.uninstall, service_cli.logs):
     app.command()(command)
+app.add_typer(schedule.group, name="schedule")
 
 
 @app.callback(invoke_without_command=True)

@@ -123,11 +123,18 @@ def _settings(folder: Path) -> Callable[[str], Config]:
                 "QQ_API_BASE": api_base,
                 "BUOY_DATA_DIR": str(folder / "data"),
                 "BUOY_SHUTDOWN_S": str(SHUTDOWN_S),
-                "BUOY_LISTEN": "off",
+                "BUOY_LISTEN": "127.0.0.1:0",
             },
         )
 
     return make
+
+
+async def _page(app: App) -> str:
+    """Give the address of the page once it is served, which takes a moment."""
+    while not (told := app.sections["web"]())["listening"] and not told["error"]:
+        await asyncio.sleep(TICK_S / 10)
+    return str(told["listening"] or told["error"])
 
 
 class Demo:
@@ -196,6 +203,7 @@ class Demo:
         drawing.add_done_callback(lambda _: self._ended.set())
         try:
             await self._connected(app)
+            self._tell(Note("calm", f"its page: {await _page(app)}"))
             await (self._converse() if self._plan.interactive else self._perform())
             await self._finish(app)
         finally:

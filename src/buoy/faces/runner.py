@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
 from buoy.agents import build
 from buoy.config import Config
-from buoy.faces import wiring
+from buoy.faces import planning, wiring
 from buoy.faces.log import Log, secrets_of
 from buoy.faces.notify import Heartbeat, Notifier
 from buoy.gateway.app import App
@@ -51,6 +52,7 @@ def run(config: Config, environ: Mapping[str, str]) -> int:
     """Serve the configured bots until a signal."""
     log = begin_log(config)
     notifier = Notifier(environ)
+    schedules = planning.of_file(config, time.time())
     answers = wiring.agents(config)
 
     def lines() -> Sequence[Platform]:
@@ -75,6 +77,7 @@ def run(config: Config, environ: Mapping[str, str]) -> int:
                 on_start=start,
                 on_stop=lambda: notifier.tell("STOPPING=1", "STATUS=stopping"),
                 last_words=log.flush,
+                schedules=schedules,
                 after=after,
             )
         )

@@ -207,8 +207,11 @@ def _machine(snapshot: Snapshot) -> Iterator[str]:
         yield f"loop late by {loop['lag_s'] * 1000:.0f} ms, at most {loop['max_lag_s'] * 1000:.0f} ms"
     if free is not None:
         yield f"{free['free_bytes'] / 1e9:.1f} GB of disk left"
-    if snapshot["web"] is not None:
-        yield f"page: {snapshot['web'].get('listening') or snapshot['web'].get('error')}"
+    web = snapshot["web"]
+    if web is not None:
+        yield f"page: {web.get('listening') or web.get('error')}"
+        if web.get("token_file"):
+            yield f"its token: {web['token_file']}"
 
 
 def _seconds(value: float | None) -> str:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -17,9 +17,10 @@ from buoy.agents import build
 from buoy.chat import Agent
 from buoy.config import Config
 from buoy.durable.lock import Lock, lock_machine
+from buoy.durable.schedules import Schedule
 from buoy.durable.store import Store
-from buoy.errors import EXIT_OK, EXIT_REFUSED, StoreError
-from buoy.faces import ending
+from buoy.errors import EXIT_OK, EXIT_REFUSED, BuoyError, StoreError
+from buoy.faces import ending, planning
 from buoy.faces.control import Control
 from buoy.gateway.app import App
 from buoy.gateway.courier import Holding
@@ -29,6 +30,9 @@ from buoy.gateway.watch import Watch
 from buoy.gateway.worker import Turns
 from buoy.platforms.qq.platform import QQ, Account
 from buoy.platforms.qq.words import Manner
+
+if TYPE_CHECKING:
+    from buoy.faces.web.server import Web
 
 RENEW_S = 12 * 60 * 60.0
 
@@ -65,8 +69,14 @@ def agents(config: Config) -> dict[str, Agent]:
     return {bot.app_id: build(bot.agent.kind, bot.agent.settings()) for bot in config.bots}
 
 
-def assemble(config: Config, store: Store, lines: Sequence[Platform], answers: Mapping[str, Agent]) -> App:
-    """An application from settings and parts; nothing runs yet."""
+def assemble(
+    config: Config,
+    store: Store,
+    lines: Sequence[Platform],
+    answers: Mapping[str, Agent],
+    schedules: Sequence[Schedule] | None = None,
+) -> App:
+    """An application from settings and parts; nothing runs yet. ``schedules`` None: nothing runs by the clock."""
     before = store.read(lambda db: ending.last(config.data_dir, db))
     return App(
         store,
@@ -82,6 +92,7 @@ def assemble(config: Config, store: Store, lines: Sequence[Platform], answers: M
         holding=Holding(config.outbox.hold_days, config.outbox.hold_per_conversation),
         bodies_days=config.retention.bodies_days,
         keys_days=config.retention.keys_days,
+        schedules=schedules,
         before=before,
     )
 
@@ -116,6 +127,7 @@ async def serve(
     lines: Callable[[], Sequence[Platform]],
     answers: Mapping[str, Agent],
     *,
+    schedules: Sequence[Schedule] | None = None,
     until: asyncio.Event | None = None,
     on_open: Callable[[], None] = lambda: None,
     on_start: AppHook | None = None,
@@ -153,12 +165,13 @@ async def serve(
     on_open()
     watch.start()
     try:
-        app = assemble(config, store, lines(), answers)
+        app = assemble(config, store, lines(), answers, schedules)
         app.sections["loop"] = lambda: {"lag_s": round(watch.lag_s, 3), "max_lag_s": round(watch.max_lag_s, 3)}
         app.sections["disk"] = lambda: disk(config.data_dir) or {}
         control = Control(config.data_dir, handlers(app))
         await control.start()
         await app.start()
+        web = _web(config, app)
         if on_start is not None:
             on_start(app)
         log.info("started", bots=list(app.platforms), data=str(config.data_dir), pid=os.getpid())
@@ -168,9 +181,12 @@ async def serve(
         on_stop()
         log.info("stopping", deadline_s=config.shutdown.deadline_s)
         await control.stop()
+        if web is not None:
+            await web.stop()
         await app.stop(deadline_s=watch.remaining_s)
     except Exception as error:
-        leave(EXIT_REFUSED, f"{type(error).__name__}: {error}")
+        code = error.exit_code if isinstance(error, BuoyError) else EXIT_REFUSED
+        leave(code, f"{type(error).__name__}: {error}")
         raise
     finally:
         watch.begin_shutdown()
@@ -186,6 +202,19 @@ async def serve(
     leave(EXIT_OK, ending.IN_ORDER)
     log.info("stopped")
     return EXIT_OK
+
+
+def _web(config: Config, app: App) -> Web | None:
+    """Serve the page and its API beside the gateway, where the settings want that."""
+    if config.web.address is None:
+        return None
+    from buoy.faces.web.server import Web  # noqa: PLC0415  who serves no page needs none of it in memory
+
+    web = Web(app, config.web, config.data_dir, deadline_s=config.shutdown.deadline_s)
+    app.sections["web"] = web.told
+    for name, service in web.services.items():
+        app.supervisor.keep(name, service)
+    return web
 
 
 def handlers(app: App) -> dict[str, Any]:
@@ -218,4 +247,5 @@ def handlers(app: App) -> dict[str, Any]:
         "drop_letter": act,
         "retry_event": act,
         "drop_event": act,
+        **planning.handlers(app.timetable, app.wall),
     }

@@ -13,6 +13,7 @@ import structlog
 
 from buoy.chat import Agent, Reply, Target
 from buoy.durable import history, inbox, meta, outbox, retention
+from buoy.durable.schedules import Schedule
 from buoy.durable.store import Store
 from buoy.errors import ConfigError, StoreLostError
 from buoy.gateway.courier import Holding
@@ -20,6 +21,7 @@ from buoy.gateway.health import Depths, Snapshot, snapshot
 from buoy.gateway.intake import Door
 from buoy.gateway.platform import Platform
 from buoy.gateway.receipts import Receipt
+from buoy.gateway.schedules.timetable import Timetable
 from buoy.gateway.sender import Sender
 from buoy.gateway.supervisor import Supervisor
 from buoy.gateway.worker import Turns, Worker
@@ -49,8 +51,10 @@ class App:
         holding: Holding | None = None,
         bodies_days: float = 30.0,
         keys_days: float = 90.0,
+        schedules: Sequence[Schedule] | None = None,
         before: Ended | None = None,
     ) -> None:
+        """``schedules`` are those of the settings file; None: nothing runs by the clock."""
         self.store = store
         self.platforms = {platform.bot: platform for platform in platforms}
         self.agents = dict(agents)
@@ -65,6 +69,8 @@ class App:
         self.depths = Depths(store)
         self.sections: dict[str, Callable[[], dict[str, Any]]] = {}
         """What the parts around the gateway tell in the snapshot; their names are `health.SECTIONS`."""
+        self.timetable = Timetable(store, self.worker, self.sender, self.platforms, self.resolve, wall=wall)
+        self._schedules = schedules
         self.lost: asyncio.Future[StoreLostError] = asyncio.get_running_loop().create_future()
         self._retention = (bodies_days * 86400, keys_days * 86400)
         store.on_lost = self._on_lost
@@ -77,8 +83,11 @@ class App:
         """Take up what is in the store and run everything under the supervisor.
 
         Raises:
+            ConfigError: a schedule can never be fired; nothing runs.
             StoreError: what an earlier process left could not be freed; nothing runs.
         """
+        if self._schedules is not None:
+            await self.timetable.start(self._schedules)
         buried = await self.store.write(inbox.void_claims, self.store.boot)
         for event in buried:
             log.error("turn is dead", turn=event.id, reason="it ended the process or failed too often")
@@ -88,6 +97,9 @@ class App:
             for name, service in platform.services(self.door).items():
                 self.supervisor.keep(f"{platform.name}:{bot}:{name}", service)
         self.supervisor.keep("housekeeping", self._housekeeping)
+        if self._schedules is not None:
+            self.supervisor.keep("schedules", self.timetable.run)
+            self.sections["schedules"] = self.timetable.health
 
     async def _housekeeping(self) -> None:
         """Note each minute that we are alive and end what was held too long; each hour, prune what is old.
@@ -181,6 +193,7 @@ class App:
         clock = asyncio.get_running_loop().time
         started = clock()
         self.supervisor.is_stopping = True
+        self.timetable.stop()
         self.worker.stop()
         self.sender.stop()
         closing = [asyncio.ensure_future(platform.close()) for platform in self.platforms.values()]

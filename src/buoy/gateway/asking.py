@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from buoy.chat import Agent, Exchange, Message, span
 from buoy.durable import inbox, outbox
 from buoy.durable.trace import event_ref, has_note
+from buoy.gateway.schedules import prompt
+from buoy.gateway.schedules.misfire import GRACE_S
+from buoy.letters import SCHEDULED
 
 if TYPE_CHECKING:
     from buoy.durable.store import Store
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 def message_for(event: Event, agent: Agent, platform: Platform, store: Store, late_s: float) -> Message | None:
     """Read a stored row for this agent; None when there is nothing in it to answer."""
-    message = platform.read(event)
+    message = _read(event, platform)
     if message is None:
         return None
     changes: dict[str, Any] = {"late_s": late_s} if late_s else {}
@@ -29,15 +32,25 @@ def message_for(event: Event, agent: Agent, platform: Platform, store: Store, la
     return replace(message, **changes) if changes else message
 
 
+def _read(event: Event, platform: Platform) -> Message | None:
+    """Translate a row: a schedule's prompt is ours, anything else the platform's."""
+    return prompt.message(event) if event.type == SCHEDULED else platform.read(event)
+
+
 def is_wanted(event: Event, store: Store) -> bool:
-    """Say whether a late message has to be answered all the same: a person asked for it, or a part has left already."""
+    """Say whether a late message has to be answered all the same.
+
+    A person asked for it, a part has left already, or its schedule makes up for a planned time that was missed.
+    """
+    if event.type == SCHEDULED and event.received_at - event.event_at > GRACE_S:
+        return True
     return store.read(has_note, event_ref(event.id), inbox.ASKED_AGAIN) or bool(store.read(outbox.of_event, event.id))
 
 
 def _history(event: Event, turns: int, platform: Platform, store: Store) -> tuple[Exchange, ...]:
     past = []
     for frame, kind, bodies in store.read(inbox.history, event.bot, event.lane, event.id, turns):
-        message = platform.read(replace(event, frame=frame, type=kind))
+        message = _read(replace(event, frame=frame, type=kind), platform)
         if message is not None:
             past.append(Exchange(message.text, "\n\n".join(filter(None, map(platform.text_of, bodies)))))
     return tuple(past)

@@ -22,6 +22,7 @@ from buoy.gateway.pace import Pace
 from buoy.gateway.platform import Platform
 from buoy.gateway.receipts import OPEN, Receipts
 from buoy.letters import (
+    SCHEDULED,
     Cause,
     End,
     Failed,
@@ -129,6 +130,8 @@ class Courier:
                     if await self._store.write(outbox.repeat, letter.id, self._store.boot, now):
                         return posting.claimed(letter, now)
                 case Proactive():
+                    if letter.origin == SCHEDULED and await self._is_away(lane, letter):
+                        return None
                     if await self._store.write(outbox.attempt_proactive, letter.id, self._store.boot, now):
                         return replace(posting.claimed(letter, now), anchor=None, anchor_row=None, seq=None)
                 case Wait(until, _):
@@ -147,6 +150,23 @@ class Courier:
             letter = current
         self._desk.postpone(lane, letter, STORE_RETRY_S)
         return None
+
+    async def _is_away(self, lane: Key, letter: Letter) -> bool:
+        """Look whether anything gets through before a letter is risked that must not be repeated (decision 20).
+
+        An attempt that is interrupted, by a stop or a crash, leaves it unsure even where nothing has left; and nobody
+        waits for a schedule's letter, as a caller does for that of a `send()`.
+        """
+        pace = self._paces[letter.bot]
+        if pace.is_proved(self._clock()):
+            return False
+        found = await self._platforms[letter.bot].reach()
+        if found is None or not pace.stops(found):
+            return False
+        pace.learn(found, self._clock())
+        self._desk.pause(letter.bot, lane)
+        self._desk.postpone(lane, letter, max(0.0, pace.until - self._clock()))
+        return True
 
     def _plan(self, letter: Letter, now: float) -> Plan:
         """Ask the platform; with the letter's own anchor alone, which is what it uses first, and then with all."""

@@ -13,6 +13,7 @@ from buoy.letters import Cause, Failed, Outcome
 
 PROBE_BACKOFF_S = (0.5, 1.0, 2.0, 4.0)  # fault row 11: the first send leaves within 5 s of the end of an outage
 RATE_BACKOFF_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # protocol.md 18: back off exponentially from 1 s
+PROVED_S = 60.0  # ours: so long an answer says that the way is open
 DOWN = frozenset({Cause.UNREACHABLE, Cause.TOKEN})
 HTTP_TOO_MANY = 429
 
@@ -27,6 +28,8 @@ class Pace:
     slowed: int = 0
     is_probing: bool = False
     reason: str = ""
+    answered_at: float = -PROVED_S
+    """When a request got through last."""
 
     @property
     def until(self) -> float:
@@ -49,6 +52,10 @@ class Pace:
         """Say whether the failure is about the way, not about the letter: nothing else would get through either."""
         return failed.cause in DOWN or (failed.unsure and not failed.status)
 
+    def is_proved(self, now: float) -> bool:
+        """Say whether a request got through lately, and none has failed to since."""
+        return not self.failures and now - self.answered_at <= PROVED_S
+
     def learn(self, outcome: Outcome, now: float) -> bool:
         """Take notice of an outcome; True when the way has just become free again."""
         self.is_probing = False
@@ -58,6 +65,7 @@ class Pace:
                 self.failures += 1
             self.reason = outcome.reason
             return False
+        self.answered_at = now
         was_down = self.failures > 0
         self.failures, self.down_until = 0, 0.0
         if isinstance(outcome, Failed) and outcome.status == HTTP_TOO_MANY:

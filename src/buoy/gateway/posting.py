@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from buoy.durable import inbox, outbox, permission
 from buoy.durable.lanes import Key
-from buoy.letters import Event, EventState, Letter, LetterState, Permission, Use
+from buoy.letters import SCHEDULED, Event, EventState, Letter, LetterState, Permission, Use
 
 if TYPE_CHECKING:
     import sqlite3
@@ -75,7 +75,8 @@ class Batch:
 
     def _draft(self, n: int, body: bytes, now: float) -> Letter:
         key = f"{self._event.key}/{n}"
-        return Letter(0, key, *self._lane, body, LetterState.QUEUED, now, event=self._event.id)
+        origin = SCHEDULED if self._event.type == SCHEDULED else "turn"
+        return Letter(0, key, *self._lane, body, LetterState.QUEUED, now, event=self._event.id, origin=origin)
 
     def committed(self, letters: Sequence[Letter]) -> None:
         """The transaction is on disk: deliver."""

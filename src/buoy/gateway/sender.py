@@ -137,6 +137,10 @@ class Sender:
             return None
         return plan if isinstance(plan, Use) else None
 
+    def announce(self, lane: Key) -> None:
+        """A letter of this lane is about to be committed; :meth:`accept` or :meth:`withdraw` follows."""
+        self._lanes.announce(lane)
+
     def accept(self, lane: Key, letters: Sequence[Letter], *, is_mine: bool) -> None:
         """Announced letters of one lane were committed. ``is_mine``: lane and place are taken for the first one."""
         for n, letter in enumerate(letters):

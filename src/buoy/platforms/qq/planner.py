@@ -88,7 +88,7 @@ def _choose(letter: Letter, anchors: Sequence[Anchor], latest: float, scene: str
         return Hold("the last reply is kept for the turn that still runs; held until the next message")
     if used:
         return Hold("no reply is left on the conversation's messages; held until the next one")
-    if anchors or letter.event is not None:
+    if anchors or (letter.event is not None and letter.origin == "turn"):
         minutes = WINDOWS_S.get(scene, 0) // 60
         return Hold(f"the reply window of {minutes} min has passed; held until the next message")
     why = f" ({allowed.why})" if allowed.why else ""
