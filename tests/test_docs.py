@@ -74,9 +74,9 @@ def test_what_users_read_has_a_chinese_twin() -> None:
         "docs/architecture",
         "docs/resilience",
         "docs/status",
-        "docs/deploy",
         "docs/web",
         "docs/metrics",
+        "docs/deploy",
     ):
         english, chinese = (ROOT / f"{name}.md").read_text(), (ROOT / f"{name}.zh.md").read_text()
         assert len(re.findall(r"^#+ ", english, re.MULTILINE)) == len(re.findall(r"^#+ ", chinese, re.MULTILINE)), name

@@ -38,8 +38,8 @@ WHY = {
     "platforms/console.py Console._next_line Thread": "blocks in a terminal: daemon, its end is the input's end",
     "agents/isolated.py main Thread": "in the agent's own process, which its parent replaces",
     "agents/child.py Child.start subprocess_exec": "a turn's command or the pool's child: `ended` tells its user",
-    "faces/outlet.py Outlet.__init__ Thread": "writes log lines, survives every error; without it the log is silent",
     "faces/web/server.py Web._listen create_server": "Web.run is kept, and closes it; failing requests are answered",
+    "faces/outlet.py Outlet.__init__ Thread": "writes log lines, survives every error; without it the log is silent",
     "faces/control.py Control.start start_server": "stopped with the process; a failing request answers with its error",
 }
 OURS_ALONE = ("sim/", "faces/demo")  # the other end of the wire and a show: their tests end what they start

@@ -230,3 +230,48 @@ def test_a_bug_in_an_answer_is_logged_and_told_in_one_line(lines: list[dict[str,
 
     asyncio.run(main())
     assert [line["path"] for line in lines if line["event"] == "request failed"] == ["/status.json"]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        "\x16\x03\x01\x02\x00\x01",
+        "GET / HTTP/9.9\r\n\r\n",
+        f"GET / HTTP/1.1\r\nX: {'y' * 20_000}\r\n\r\n",
+        f"POST /send HTTP/1.1\r\nTransfer-Encoding: chunked\r\nAuthorization: {BEARER['Authorization']}\r\n\r\nzz\r\n",
+    ],
+)
+def test_garbage_is_refused_and_fills_no_log(
+    garbage: str, lines: list[dict[str, Any]], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with served(tmp_path) as it:
+            reader, _ = await it.open(garbage)
+            assert (await head(reader)).status == 400
+            _, writer = await it.open("POST /login HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\nhalf")
+            await it.ask("/livez")
+            writer.transport.abort()
+            await it.ask("/livez")
+            form = {"Content-Type": "multipart/form-data"}
+            assert (await it.ask("/login", "&" * 20, form)).status == 400
+            assert (await it.ask("/livez")).status == 200
+
+    asyncio.run(main())
+    assert not [line for line in lines if line["level"] not in {"info", "debug"}]
+    assert not caplog.records
+
+
+def test_what_was_stopped_does_not_begin_to_listen(lines: list[dict[str, Any]], tmp_path: Path) -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            async with served(tmp_path, web=settings(listen=f"127.0.0.1:{port}"), wait=False) as it:
+                await until(lambda: told_of_web(it)["error"])
+                await it.web.stop()
+                other.close()
+                await asyncio.sleep(0.7)
+                assert it.web.address is None
+                assert it.buoy.app.supervisor.children["web"].restarts == 0
+
+    asyncio.run(main())
+    assert len(lines) > 0

@@ -179,9 +179,9 @@ _rows("outbox", "Letters to send.", "queued, claimed, sent, held, unsure, dead, 
 _rows("deadletter", "Turns and letters that ended without success.", "dead, unsure")
 
 
+app.add_typer(schedule.group, name="schedule")
 for command in (service_cli.setup, service_cli.install, service_cli.uninstall, service_cli.logs):
     app.command()(command)
-app.add_typer(schedule.group, name="schedule")
 
 
 @app.callback(invoke_without_command=True)

@@ -73,11 +73,11 @@ def run(config: Config, environ: Mapping[str, str]) -> int:
                 config,
                 lines,
                 answers,
+                schedules=schedules,
                 on_open=lambda: log.keep_in(config.data_dir),
                 on_start=start,
                 on_stop=lambda: notifier.tell("STOPPING=1", "STATUS=stopping"),
                 last_words=log.flush,
-                schedules=schedules,
                 after=after,
             )
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import itertools
+import logging
 import os
 import socket
 from pathlib import Path
@@ -38,6 +39,9 @@ REMEDIES: Final = {
 }
 NO_REMEDY: Final = "this machine has no such address: correct web.listen (BUOY_LISTEN)"
 
+SILENT: Final = logging.Logger("nobody", logging.CRITICAL + 1)  # noqa: LOG001  not in the tree: nobody configures it
+"""For aiohttp: it would log a traceback for each malformed request; what matters is logged by the gate."""
+
 log = structlog.get_logger("buoy.web")
 
 
@@ -60,6 +64,7 @@ class Web:
         self._runner: web.AppRunner | None = None
         self._doorman: Doorman | None = None
         self._error: str | None = None
+        self._is_stopped = False
 
     @property
     def services(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
@@ -85,24 +90,29 @@ class Web:
         }
 
     async def run(self) -> None:
-        """Listen for ever."""
-        for pause_s in itertools.chain(AGAIN_S, itertools.repeat(AGAIN_S[-1])):
-            try:
-                await self._listen()
-                break
-            except (OSError, StoreError) as error:
-                await self._close()
-                cause = self._explain(error)
-                if cause != self._error:
-                    log.warning("no page", error=cause, again="later, until it works")
-                self._error = cause
-            await asyncio.sleep(pause_s)
-        self._error = None
-        log.info("page", listening=self.address)
+        """Listen for ever, from the moment on that it can be done."""
+        pauses = itertools.chain(AGAIN_S, itertools.repeat(AGAIN_S[-1]))
+        while not (self._is_stopped or await self._is_heard()):
+            await asyncio.sleep(next(pauses))
         try:
             await asyncio.get_running_loop().create_future()
         finally:
             await self._close()
+
+    async def _is_heard(self) -> bool:
+        """Try to listen; say why it cannot be done, once for each reason."""
+        try:
+            await self._listen()
+        except (OSError, StoreError) as error:
+            await self._close()
+            cause = self._explain(error)
+            if cause != self._error:
+                log.warning("no page", error=cause, again="later, until it works")
+            self._error = cause
+            return False
+        self._error = None
+        log.info("page", listening=self.address)
+        return True
 
     async def _listen(self) -> None:
         settings = self._settings
@@ -118,6 +128,7 @@ class Web:
         self._runner = web.AppRunner(
             gate.application,
             access_log=None,
+            logger=SILENT,
             keepalive_timeout=KEEPALIVE_S,
             lingering_time=LINGER_S,
             auto_decompress=False,
@@ -138,6 +149,7 @@ class Web:
 
     async def stop(self) -> None:
         """Stop within a small share of the shutdown's deadline, whatever clients do."""
+        self._is_stopped = True
         await self._close()
         self._reader.close()
 
