@@ -175,11 +175,12 @@ def _headline(snapshot: Snapshot) -> Text:
 def _bots(bots: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table("bot", "state", "since", "attempt", "next try", "last ack", "identifies left", "why", box=None)
     for name, bot in bots.items():
+        trying = bot["state"] != "up"  # until a stable minute has passed, the attempts before count on
         table.add_row(
             name,
             Text(bot["state"], COLOURS[bot["state"]]),
             when(bot.get("since")),
-            str(bot.get("attempt") or ""),
+            str(bot.get("attempt") or "") if trying else "",
             _seconds(bot.get("next_try_s")),
             _seconds(bot.get("last_ack_s")),
             "" if bot.get("identifies_left") is None else str(bot["identifies_left"]),

@@ -145,7 +145,8 @@ def alerts(facts: Facts) -> Iterator[Finding]:
     if facts.settings.error:
         return
     if facts.settings.alerts:
-        yield well(Check.ALERTS, f"{facts.settings.alerts} ways")
+        count = facts.settings.alerts
+        yield well(Check.ALERTS, f"{count} channel{'s' if count > 1 else ''}")
     else:
         yield found(Check.ALERTS, Verdict.NO_ALERTS, "alerts.urls (BUOY_ALERTS) is empty")
 
