@@ -159,4 +159,4 @@ def test_open_alerts_and_gaps_are_counted(db: sqlite3.Connection) -> None:
             (subject, ended),
         )
     db.execute("INSERT INTO gap (bot, shard, session, stored, from_at, to_at, cause) VALUES ('1', 0, 's', 1, 1, 2, '')")
-    assert (browse.alerts_open(db), browse.gaps_kept(db)) == ({"down": 2}, {"1": 1})
+    assert (browse.alerts_open(db), browse.gaps_kept(db)) == ({"down": 2, "gap": 1}, {"1": 1})

@@ -274,7 +274,7 @@ def test_the_list_reads_the_store_of_a_dead_buoy(tmp_path: Path, capsys: pytest.
     out = capsys.readouterr().out
     assert "机器人 b 掉线" in out
     assert "机器人被封禁" in out
-    assert "1 notices wait" in out
+    assert "notices that wait to be delivered: 1" in out
     assert alerting.show(config(tmp_path), limit=10, as_json=True) == 0
     first, second = json.loads(capsys.readouterr().out)
     assert (first["rule"], first["ended_at"], second["rule"], second["ended_at"]) == ("down", None, "disk", 3.0)

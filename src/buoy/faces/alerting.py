@@ -77,7 +77,7 @@ def show(config: Config, *, limit: int, as_json: bool) -> int:
         )  # fmt: skip
     out.print(table if rows else "none")
     if waiting:
-        print(f"{waiting} notices wait to be delivered")
+        print(f"notices that wait to be delivered: {waiting}")
     return EXIT_OK
 
 

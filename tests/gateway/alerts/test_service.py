@@ -103,7 +103,7 @@ def test_an_outage_is_told_once_again_later_and_once_when_it_is_over() -> None:
         await asyncio.sleep(16)
         assert phone.kinds()[3:] == [("recovered", "down")]
         assert "It lasted 9 h 3 min" in phone.texts[-1]
-        assert "1 messages" in phone.texts[-1]
+        assert "Caught up: 1 received" in phone.texts[-1]
         assert "No gap was found" in phone.texts[-1]
         await asyncio.sleep(24 * HOUR_S)
         assert len(phone.heard) == 4

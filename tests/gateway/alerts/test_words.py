@@ -65,15 +65,14 @@ def test_what_is_over_says_how_long_and_what_came_of_it() -> None:
     told = notices.recovered("down", "b", 0.0, 754.0, "closed: x", Caught(7, 5, 4, 2), "en")
     assert told.title == "[Buoy] Over: Bot b is not connected"
     assert "It lasted 12 min 34 s" in told.text
-    assert "7 messages" in told.text
-    assert "5 of them are answered; 4 were sent" in told.text
-    assert "2 gap(s)" in told.text
+    assert "7 received that were written meanwhile, 5 of them answered; 4 sent" in told.text
+    assert "gaps: 2" in told.text
     assert "QQ closed the connection: x" in told.text
     whole = notices.recovered("down", "b", 0.0, 754.0, "closed: x", Caught(0, 0, 0, 0), "zh")
     assert whole.title == "[Buoy] 已恢复：机器人 b 掉线"  # noqa: RUF001
     assert "没有发现缺口" in whole.text
     disk = notices.recovered("disk", "", 0.0, 60.0, "100", None, "en")
-    assert "messages" not in disk.text
+    assert "Caught up" not in disk.text
 
 
 def test_what_a_later_version_wrote_is_named_as_it_is() -> None:

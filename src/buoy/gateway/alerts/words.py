@@ -378,8 +378,8 @@ LABELS: Final[dict[Language, dict[str, str]]] = {
         "cause": "Cause", "means": "Meaning", "do": "What to do", "since": "Since {since} ({lasted})", "times": "{times} so far",
         "queues": "Waiting: {turns} to be answered, {letters} to be sent, {held} held back",
         "recovered": "Over: {title}", "lasted": "It lasted {lasted}, from {since} to {until}.",
-        "caught": "Since then {messages} messages written meanwhile arrived, {answered} of them are answered; {sent} were sent.",
-        "gaps": "Messages may be lost at QQ: {gaps} gap(s), see `buoy status`.", "whole": "No gap was found.",
+        "caught": "Caught up: {messages} received that were written meanwhile, {answered} of them answered; {sent} sent.",
+        "gaps": "Messages may be lost at QQ, gaps: {gaps}; see `buoy status`.", "whole": "No gap was found.",
         "test": "This is a test", "tested": "Buoy's alerts arrive here. Nothing is wrong.", "again": "still: {title}",
     },
     "zh": {
