@@ -56,7 +56,7 @@ browser:  ## Chromium and Chinese letters for tests/page, where they are missing
 lock: $(READY)  ## dependencies anew, with hashes
 	$(BIN)/pip install --quiet pip-tools
 	$(PIN) --extra alerts --extra openai --extra speed --output-file requirements/dev.lock pyproject.toml requirements/dev.in
-	$(PIN) --extra openai --extra speed --constraint requirements/dev.lock --output-file requirements/image.lock pyproject.toml
+	$(PIN) --extra alerts --extra openai --extra speed --constraint requirements/dev.lock --output-file requirements/image.lock pyproject.toml
 	$(PIN) --constraint requirements/dev.lock --output-file requirements/build.lock requirements/build.in
 	$(PIN) --output-file requirements/nonebot.lock requirements/nonebot.in
 	$(PIN) --output-file requirements/botpy.lock requirements/botpy.in
