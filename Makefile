@@ -42,8 +42,9 @@ bench: $(READY)  ## figures, not tests; see docs/benchmarks.md
 fuzz: $(READY)  ## odd inputs from random seeds for FUZZ_SECONDS (600); see tests/fuzz/run.py
 	$(BIN)/python -W error -m tests.fuzz.run
 
-docs: $(READY)  ## what is generated in docs/resilience*.md; with BUOY_MEASURED=FILE from a new recording of make chaos
+docs: $(READY)  ## what is generated in docs/resilience*.md and docs/operations*.md; with BUOY_MEASURED=FILE from a new recording of make chaos
 	$(BIN)/python -m tests.resilience
+	$(BIN)/python -m tests.operations
 
 screenshots: $(READY) browser  ## docs/images/page.*.png anew, from what the tests of the page run on
 	$(BIN)/python -m tests.page.screenshots
@@ -54,7 +55,7 @@ browser:  ## Chromium and Chinese letters for tests/page, where they are missing
 
 lock: $(READY)  ## dependencies anew, with hashes
 	$(BIN)/pip install --quiet pip-tools
-	$(PIN) --extra openai --extra speed --output-file requirements/dev.lock pyproject.toml requirements/dev.in
+	$(PIN) --extra alerts --extra openai --extra speed --output-file requirements/dev.lock pyproject.toml requirements/dev.in
 	$(PIN) --extra openai --extra speed --constraint requirements/dev.lock --output-file requirements/image.lock pyproject.toml
 	$(PIN) --constraint requirements/dev.lock --output-file requirements/build.lock requirements/build.in
 	$(PIN) --output-file requirements/nonebot.lock requirements/nonebot.in

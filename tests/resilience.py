@@ -221,11 +221,16 @@ PARTS: dict[str, Callable[[list[Line], bool], str]] = {
 
 def render(page: str, lines: list[Line], *, zh: bool) -> str:
     """The page with every generated part anew; the rest is written by hand."""
-    for name, write in PARTS.items():
+    return fill(page, {name: write(lines, zh) for name, write in PARTS.items()})
+
+
+def fill(page: str, parts: dict[str, str]) -> str:
+    """Put each part between its two markers."""
+    for name, text in parts.items():
         begin, end = f"<!-- generated: {name} -->\n", f"\n<!-- end of {name} -->"
         assert page.count(begin) == page.count(end) == 1, f"the markers of {name} stand once each"
         part = re.escape(begin) + ".*?" + re.escape(end)
-        whole = f"{begin}\n{write(lines, zh)}\n{end}"
+        whole = f"{begin}\n{text}\n{end}"
         page = re.sub(part, lambda _, whole=whole: whole, page, flags=re.DOTALL)  # type: ignore[misc]
     return page
 

@@ -65,10 +65,12 @@ RULES = {
     "buoy.durable": rule(*LEAVES, libraries="msgspec structlog psycopg", not_stdlib=frozenset()),
     "buoy.platforms.console": rule(*LEAVES, libraries="msgspec rich structlog"),
     "buoy.platforms": rule(*LEAVES, "buoy.protocol", "buoy.transport", libraries="msgspec structlog"),
-    "buoy.gateway": rule(*LEAVES, "buoy.durable", libraries="msgspec structlog apprise croniter prometheus_client"),
+    "buoy.gateway": rule(*LEAVES, "buoy.durable", libraries="msgspec structlog croniter prometheus_client"),
     "buoy.agents": rule("buoy.errors", "buoy.chat", libraries="openai"),
     "buoy.sim": rule("buoy.protocol.wire", libraries="aiohttp msgspec uvloop"),
-    "buoy.faces": rule("buoy", libraries="aiohttp msgspec prometheus_client rich structlog typer tzlocal uvloop"),
+    "buoy.faces": rule(
+        "buoy", libraries="aiohttp apprise msgspec prometheus_client rich structlog typer tzlocal uvloop"
+    ),
     "buoy.__main__": rule("buoy.faces"),
     "buoy": rule(),
 }

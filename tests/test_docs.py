@@ -74,6 +74,7 @@ def test_what_users_read_has_a_chinese_twin() -> None:
         "docs/architecture",
         "docs/resilience",
         "docs/status",
+        "docs/operations",
         "docs/web",
         "docs/metrics",
         "docs/deploy",

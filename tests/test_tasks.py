@@ -38,6 +38,7 @@ WHY = {
     "platforms/console.py Console._next_line Thread": "blocks in a terminal: daemon, its end is the input's end",
     "agents/isolated.py main Thread": "in the agent's own process, which its parent replaces",
     "agents/child.py Child.start subprocess_exec": "a turn's command or the pool's child: `ended` tells its user",
+    "faces/channels.py Apprise.tell Thread": "a library that blocks: who waits for it has a deadline",
     "faces/web/server.py Web._listen create_server": "Web.run is kept, and closes it; failing requests are answered",
     "faces/outlet.py Outlet.__init__ Thread": "writes log lines, survives every error; without it the log is silent",
     "faces/doctor/aside.py aside Thread": "a look that may never end: who waits for it has a deadline",

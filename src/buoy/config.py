@@ -150,8 +150,7 @@ class _Reader:
             _table(document, "shutdown")["deadline_s"] = number(env["BUOY_SHUTDOWN_S"])
         if "BUOY_STUCK_S" in env:
             _table(document, "watch")["stuck_s"] = number(env["BUOY_STUCK_S"])
-        if "BUOY_ALERTS" in env:
-            _table(document, "alerts")["urls"] = split(env["BUOY_ALERTS"])
+        self._alerts(_table(document, "alerts"))
         for key in ("level", "format", "openids"):
             if (name := f"BUOY_LOG_{key.upper()}") in env:
                 _table(document, "log")[key] = env[name]
@@ -159,6 +158,19 @@ class _Reader:
         for bot in document.get("bots", ()):
             if longest is not None:
                 bot["agent"].setdefault("timeout_s", longest)
+
+    def _alerts(self, alerts: dict[str, Any]) -> None:
+        """Where alerts go; these addresses are secrets too."""
+        file, folder = alerts.pop("urls_file", None), self.folder
+        self.inline_secret |= "urls" in alerts
+        if "BUOY_ALERTS" in self.env:
+            alerts["urls"] = split(self.env["BUOY_ALERTS"])
+        elif "BUOY_ALERTS_FILE" in self.env:
+            file, folder = self.env["BUOY_ALERTS_FILE"], Path.cwd()
+            alerts.pop("urls", None)
+        if file is not None and "urls" not in alerts:
+            alerts["urls"] = self._from_file(folder, file, "alerts.urls_file").split()
+        self._secret(alerts, "heartbeat_url", "alerts", ("BUOY_",), wins=True)
 
     def bots(self, tables: Any) -> list[dict[str, Any]]:
         """Every bot, the environment's values filled in."""

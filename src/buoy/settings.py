@@ -119,9 +119,19 @@ class Watch(Table, frozen=True):
 
 
 class Alerts(Table, frozen=True):
-    """`[alerts]`: where alerts go besides the log. The addresses hold tokens, so they are secrets."""
+    """`[alerts]`: what is told to the operator, where, and when. The addresses hold tokens, so they are secrets."""
 
     urls: tuple[Secret, ...] = ()
+    """In this order: each notice goes to the first that takes it."""
+    language: Literal["zh", "en"] = "zh"
+    down_s: Annotated[float, Meta(ge=10, le=86_400)] = 180.0
+    queue_s: Annotated[float, Meta(ge=10, le=604_800)] = 900.0
+    held_h: Annotated[float, Meta(gt=0, le=8760)] = 6.0
+    disk_mb: Annotated[int, Meta(ge=0, le=1_000_000)] = 200
+    repeat_h: Annotated[float, Meta(ge=0.1, le=720)] = 4.0
+    heartbeat_url: Secret | None = None
+    """A dead-man's switch: what is pinged while Buoy is well, or can tell of its troubles."""
+    heartbeat_s: Annotated[float, Meta(ge=10, le=86_400)] = 60.0
 
 
 class Log(Table, frozen=True):
@@ -235,6 +245,16 @@ SETTINGS: Final = tuple(
         ("shutdown.deadline_s", "BUOY_SHUTDOWN_S", "seconds from 0.1 to 600", "longest orderly stop"),
         ("watch.stuck_s", "BUOY_STUCK_S", "seconds from 0.5 to 3600", "how long the loop may stand still"),
         ("alerts.urls", "BUOY_ALERTS", "a list of addresses (in one text: commas)", "webhook or apprise"),
+        ("alerts.urls_file", "BUOY_ALERTS_FILE", "a file with one address a line", "instead of it"),
+        ("alerts.language", "", "zh or en", "in which language the operator is told"),
+        ("alerts.down_s", "", "seconds from 10 to 86400", "a bot, its agent or its API away so long is told"),
+        ("alerts.queue_s", "", "seconds from 10 to 604800", "a message that waits so long is told"),
+        ("alerts.held_h", "", "hours, more than 0, up to 8760", "a message held back so long is told"),
+        ("alerts.disk_mb", "", "a whole number from 0 to 1000000", "less free space than this is told"),
+        ("alerts.repeat_h", "", "hours from 0.1 to 720", "how often a lasting trouble is told again"),
+        ("alerts.heartbeat_url", "BUOY_HEARTBEAT_URL", "https://HOST/PATH", "a dead-man's switch to ping"),
+        ("alerts.heartbeat_url_file", "BUOY_HEARTBEAT_URL_FILE", "a file with that address", "instead of it"),
+        ("alerts.heartbeat_s", "", "seconds from 10 to 86400", "how often"),
         ("log.level", "BUOY_LOG_LEVEL", "debug, info, warning or error", "the least that is logged"),
         ("log.format", "BUOY_LOG_FORMAT", "auto, console or json", "standard error; auto: by whether it is a terminal"),
         ("log.openids", "BUOY_LOG_OPENIDS", "short or full", "how much of an openid stands in the log"),

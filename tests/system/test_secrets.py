@@ -5,9 +5,9 @@ What is new and writes, says or serves something belongs in here: a command in C
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -22,6 +22,7 @@ from tests.system.processes import APP_ID, SECRET, Buoy, Platform, buoy, platfor
 
 pytestmark = pytest.mark.system
 
+WEB_TOKEN = "a-token-for-the-page-0123456789"
 API_KEY = "sk-of-a-model-0123456789"
 COMMANDS = (
     *("status", "status --json", "logs -n 1000", "logs --json", "trace in/1", "doctor", "doctor --json"),
@@ -29,7 +30,10 @@ COMMANDS = (
     *("deadletter list --json", "alerts list --json", "schedule list --json"),
 )
 AFTER_DEATH = ("status --json", "logs -n 1000")
-PAGES = ("/", "/status.json", "/metrics", "/livez", "/readyz")
+PAGES = (
+    *("/", "/page.js", "/nowhere", "/livez", "/readyz", "/metrics", "/status.json", "/timeline.json", "/traffic.json"),
+    *("/letters.json?state=queued", "/turns.json?state=dead", "/trace.json?name=in/1"),
+)
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -50,17 +54,16 @@ def token(judge: Platform) -> str:
 
 
 def pages(process: Buoy) -> Iterator[tuple[str, bytes]]:
-    """What is served, where something is."""
-    for port in set(re.findall(r"http://127\.0\.0\.1:(\d+)", process.log.read_text())):
-        for page in PAGES:
-            try:
-                with _DIRECT.open(f"http://127.0.0.1:{port}{page}", timeout=10) as answer:
-                    yield page, answer.read() + str(answer.headers).encode()
-            except urllib.error.HTTPError as error:
-                with error:
-                    yield page, error.read() + str(error.headers).encode()
-            except OSError:
-                continue  # the simulator's own address, or nothing
+    """What is served, to one who shows the token and to one who does not."""
+    address = process.status()["web"]["listening"]
+    for page, shown in itertools.product(PAGES, ({}, {"Authorization": f"Bearer {WEB_TOKEN}"})):
+        ask = urllib.request.Request(address.rstrip("/") + page, headers=shown)
+        try:
+            with _DIRECT.open(ask, timeout=10) as answer:
+                yield page, answer.read() + str(answer.headers).encode()
+        except urllib.error.HTTPError as error:
+            with error:
+                yield f"{page} {error.code}", error.read() + str(error.headers).encode()
 
 
 def said(process: Buoy, commands: tuple[str, ...] = COMMANDS) -> Iterator[tuple[str, bytes]]:
@@ -85,11 +88,12 @@ def finds(texts: list[tuple[str, bytes]], words: set[str]) -> list[str]:
 
 
 def test_a_full_run_leaves_no_secret_anywhere_and_no_whole_openid_in_a_log(judge: Platform, tmp_path: Path) -> None:
-    hidden, texts = {SECRET, API_KEY}, []
+    hidden, texts = {SECRET, API_KEY, WEB_TOKEN}, []
     environ = {
         "BUOY_LOG_LEVEL": "debug",
         "BUOY_LISTEN": "127.0.0.1:0",
         "OPENAI_API_KEY": API_KEY,
+        "BUOY_WEB_TOKEN": WEB_TOKEN,
         "BUOY_SHUTDOWN_S": "1",
     }
     data = tmp_path / "data"
@@ -125,7 +129,8 @@ def test_a_full_run_leaves_no_secret_anywhere_and_no_whole_openid_in_a_log(judge
 
     where = {name for name, _ in texts}
     assert {"buoy.db", "logs/buoy.log", "buoy status --json", "standard error"} <= where
-    assert len(hidden) >= 3
+    assert {"/", "/status.json", "/metrics", "/letters.json?state=queued", "/traffic.json"} <= where
+    assert len(hidden) >= 4
     assert finds(texts, hidden) == []
 
     openids = {one["target"] for one in judge.ask("GET", "/log")}

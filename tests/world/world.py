@@ -108,6 +108,8 @@ class World:
     """Sessions that QQ still had when the bot identified anew, and the code that its connection had ended with."""
     slowest: dict[str, float] = field(default_factory=dict)
     """The longest way back to READY after the last fault, in seconds, by what stood in it."""
+    telling: Any = None
+    """Who is told of troubles in this world, if anybody: `tests.world.telling`."""
     verbose: bool = False
     on_action: Any = None
 
@@ -366,7 +368,7 @@ class World:
                 module[name] = seconds
 
     def _run(self) -> World:
-        from tests.world import judge  # noqa: PLC0415  it looks at worlds
+        from tests.world import judge, telling  # noqa: PLC0415  they look at worlds
         from tests.world.watching import Watch  # noqa: PLC0415
 
         watch = Watch(self)
@@ -402,6 +404,8 @@ class World:
             heap.run_until(heap.now + SETTLE_S)
             self.is_over = True
             judge.judge(self)
+            if self.telling is not None:
+                telling.judge(self, self.telling)
             if self.process is not None and self.process.is_up:
                 self.inspect(self.process)
                 self.process.stop()

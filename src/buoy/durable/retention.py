@@ -68,12 +68,23 @@ def prune(
         ).rowcount,
         db.execute("DELETE FROM gap WHERE id IN (SELECT id FROM gap WHERE to_at < ? LIMIT ?)", (old, limit)).rowcount,
         db.execute(
+            "DELETE FROM notice WHERE id IN (SELECT id FROM notice WHERE settled_at < ? LIMIT ?)", (old, limit)
+        ).rowcount,
+        db.execute(
+            "DELETE FROM alert WHERE id IN (SELECT id FROM alert WHERE ended_at < ? LIMIT ?)", (old, limit)
+        ).rowcount,
+        db.execute(
             "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE id < (SELECT max(id) FROM history) "
             "AND at < ? LIMIT ?)",
             (old, limit),
         ).rowcount,
     ]
     return Pruned(sum(bodies), sum(rows), limit in bodies or limit in rows)
+
+
+def first_since(db: sqlite3.Connection, table: str, at: float) -> int:
+    """Return the first id of the inbox or the outbox whose row is not older than ``at``."""
+    return next(_older(db, known, at) for known in _TABLES if known.name == table)
 
 
 def _older(db: sqlite3.Connection, table: _Table, at: float) -> int:

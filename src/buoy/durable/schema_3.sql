@@ -13,18 +13,20 @@ CREATE INDEX history_at ON history (bot, shard, at);
 
 -- One row per trouble, from its beginning to its end. At most one is open for each rule and subject.
 CREATE TABLE alert (
-    id       INTEGER PRIMARY KEY AUTOINCREMENT,
-    rule     TEXT    NOT NULL,                -- a name of buoy.gateway.alerts
-    subject  TEXT    NOT NULL,                -- the bot, task or disk that it is about; empty: the process
-    since    REAL    NOT NULL,                -- when the trouble began
-    detail   TEXT    NOT NULL,                -- its newest cause, for people
-    times    INTEGER NOT NULL DEFAULT 1,      -- how often it happened, where it is a happening and not a condition
-    last_at  REAL    NOT NULL,                -- when it was seen last
-    told     INTEGER NOT NULL DEFAULT 0,      -- notices written about it
-    told_at  REAL,                            -- the newest of them
-    ended_at REAL
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    rule       TEXT    NOT NULL,              -- a name of buoy.gateway.alerts.words
+    subject    TEXT    NOT NULL,              -- the bot or task that it is about; empty: the process
+    since      REAL    NOT NULL,              -- when the trouble began
+    detail     TEXT    NOT NULL,              -- its newest cause; words.py says it in the operator's language
+    times      INTEGER NOT NULL DEFAULT 1,    -- how often it happened, where it is a happening and not a condition
+    last_at    REAL    NOT NULL,              -- when it happened last
+    told       INTEGER NOT NULL DEFAULT 0,    -- how often it was told: by a notice, or by the log where there is no channel
+    told_times INTEGER NOT NULL DEFAULT 0,    -- how many of `times` were told
+    told_at    REAL,                          -- when it was told last
+    ended_at   REAL
 );
 CREATE UNIQUE INDEX alert_open ON alert (rule, subject) WHERE ended_at IS NULL;
+CREATE INDEX alert_ended ON alert (ended_at) WHERE ended_at IS NOT NULL;
 
 -- What is to be said about an alert: a queue of its own, delivered by ways that are not QQ.
 CREATE TABLE notice (
@@ -43,14 +45,16 @@ CREATE TABLE notice (
 );
 CREATE INDEX notice_open ON notice (id) WHERE state = 'queued';
 
--- A dead letter and its alert commit together, whichever code path ended it: the database itself sees to that.
+-- A dead letter and its alert commit together, whichever code path ended it: the database itself sees to that. So does a
+-- letter that was tried and is held now: a quota, a permission or an allowlist, and its reason says which.
 CREATE TRIGGER letter_ended AFTER UPDATE OF state ON outbox
-WHEN (new.state = 'dead' OR new.state = 'unsure') AND new.state <> old.state
+WHEN (new.state = 'dead' OR new.state = 'unsure' OR (new.state = 'held' AND new.attempts > 0)) AND new.state <> old.state
 BEGIN
     INSERT INTO alert (rule, subject, since, detail, last_at)
     VALUES (
-        new.state || '_letter', new.bot, coalesce(new.settled_at, new.created_at), 'out/' || new.id || ': ' || new.reason,
-        coalesce(new.settled_at, new.created_at)
+        CASE new.state WHEN 'held' THEN 'refused_letter' ELSE new.state || '_letter' END, new.bot,
+        coalesce(new.settled_at, new.attempted_at, new.created_at), 'out/' || new.id || ': ' || new.reason,
+        coalesce(new.settled_at, new.attempted_at, new.created_at)
     )
     ON CONFLICT (rule, subject) WHERE ended_at IS NULL
     DO UPDATE SET times = times + 1, detail = excluded.detail, last_at = excluded.last_at;
@@ -63,6 +67,14 @@ BEGIN
         'dead_turn', new.bot, coalesce(new.ended_at, new.received_at), 'in/' || new.id || ': ' || new.reason,
         coalesce(new.ended_at, new.received_at)
     )
+    ON CONFLICT (rule, subject) WHERE ended_at IS NULL
+    DO UPDATE SET times = times + 1, detail = excluded.detail, last_at = excluded.last_at;
+END;
+
+CREATE TRIGGER gap_recorded AFTER INSERT ON gap
+BEGIN
+    INSERT INTO alert (rule, subject, since, detail, last_at)
+    VALUES ('gap', new.bot, new.from_at, new.cause, new.to_at)
     ON CONFLICT (rule, subject) WHERE ended_at IS NULL
     DO UPDATE SET times = times + 1, detail = excluded.detail, last_at = excluded.last_at;
 END;

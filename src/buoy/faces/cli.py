@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from buoy import __version__
-from buoy.faces import schedule, service_cli
+from buoy.faces import alerting, schedule, service_cli
 
 if TYPE_CHECKING:
     from buoy.config import Config
@@ -195,6 +195,7 @@ _rows("outbox", "Letters to send.", "queued, claimed, sent, held, unsure, dead, 
 _rows("deadletter", "Turns and letters that ended without success.", "dead, unsure")
 
 
+app.add_typer(alerting.group, name="alerts")
 app.add_typer(schedule.group, name="schedule")
 for command in (service_cli.setup, service_cli.install, service_cli.uninstall, service_cli.logs):
     app.command()(command)

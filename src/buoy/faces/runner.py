@@ -12,7 +12,7 @@ from typing import Any
 
 from buoy.agents import build
 from buoy.config import Config
-from buoy.faces import planning, wiring
+from buoy.faces import channels, planning, wiring
 from buoy.faces.log import Log, secrets_of
 from buoy.faces.notify import Heartbeat, Notifier
 from buoy.gateway.app import App
@@ -53,7 +53,7 @@ def run(config: Config, environ: Mapping[str, str]) -> int:
     log = begin_log(config)
     notifier = Notifier(environ)
     schedules = planning.of_file(config, time.time())
-    answers = wiring.agents(config)
+    answers, ways = wiring.agents(config), channels.build(config.alerts, environ)
 
     def lines() -> Sequence[Platform]:
         bots = wiring.platforms(config, environ)
@@ -65,6 +65,7 @@ def run(config: Config, environ: Mapping[str, str]) -> int:
 
         def start(app: App) -> None:
             app.supervisor.keep("locks", lambda: wiring.renew(locks))
+            wiring.tell_operator(app, config, ways, environ)
             if notifier.is_wanted:
                 app.supervisor.keep("notify", Heartbeat(notifier, app).run)
 

@@ -20,8 +20,13 @@ from buoy.durable.lock import Lock, lock_machine
 from buoy.durable.schedules import Schedule
 from buoy.durable.store import Store
 from buoy.errors import EXIT_OK, EXIT_REFUSED, BuoyError, StoreError
-from buoy.faces import ending, planning
+from buoy.faces import channels, ending, planning
 from buoy.faces.control import Control
+from buoy.gateway.alerts.channel import Channel
+from buoy.gateway.alerts.rules import Limits
+from buoy.gateway.alerts.service import Alerts
+from buoy.gateway.alerts.service import Manner as Telling
+from buoy.gateway.alerts.switch import Switch
 from buoy.gateway.app import App
 from buoy.gateway.courier import Holding
 from buoy.gateway.health import disk
@@ -66,6 +71,19 @@ def account(config: Config, bot: Bot) -> Account:
 def agents(config: Config) -> dict[str, Agent]:
     """The agent of each bot."""
     return {bot.app_id: build(bot.agent.kind, bot.agent.settings()) for bot in config.bots}
+
+
+def tell_operator(app: App, config: Config, ways: Sequence[Channel], environ: Mapping[str, str]) -> None:
+    """Watch this Buoy and tell the operator of its troubles, from now until it stops."""
+    asked = config.alerts
+    limits = Limits(asked.down_s, asked.held_h * 3600, asked.queue_s, asked.disk_mb << 20)
+    alerts = Alerts(app.store, app.health, ways, Telling(asked.language, limits, asked.repeat_h * 3600), wall=app.wall)
+    alerts.start(app.supervisor)
+    app.sections["alerts"] = alerts.told
+    if asked.heartbeat_url is not None:
+        ping = channels.Ping(asked.heartbeat_url.reveal(), environ)
+        switch = Switch(app.store, alerts, ping, asked.heartbeat_s, wall=app.wall)
+        app.supervisor.keep("alerts:heartbeat", switch.run)
 
 
 def assemble(

@@ -1,0 +1,78 @@
+"""A real Buoy that is killed before its alert was heard: the next one tells it, once. No file shows the address."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.processes import buoy, platform, wait_until
+
+TOKEN = "h00k-t0k3n"
+
+
+class Operator(BaseHTTPRequestHandler):
+    """Takes notices."""
+
+    def do_POST(self) -> None:
+        heard = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.heard.append(heard)  # type: ignore[attr-defined]
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def operator() -> Iterator[HTTPServer]:
+    """An operator who is away until `serve` runs: the port is taken, and nobody answers."""
+    server = HTTPServer(("127.0.0.1", 0), Operator, bind_and_activate=False)
+    server.heard = []  # type: ignore[attr-defined]
+    server.server_bind()
+    try:
+        yield server
+    finally:
+        server.server_close()
+
+
+@pytest.mark.system
+def test_killed_before_the_operator_heard_it(tmp_path: Path) -> None:
+    with operator() as away, platform() as judge:
+        address = f"http://127.0.0.1:{away.server_port}/{TOKEN}"
+        with buoy(
+            tmp_path / "data", judge.api_base, QQ_CLIENT_SECRET="wrong", BUOY_ALERTS=address, BUOY_HEARTBEAT_URL=address
+        ) as process:
+            process.start(wait=False)
+            wait_until(lambda: process.lines("a notice is not heard yet"), "raised, and not heard")
+            process.kill()
+            (told,) = json.loads(process.command("alerts", "list", "--json").stdout)
+            assert (told["rule"], told["subject"], told["told"]) == ("credentials", "102000001", 1)
+            assert process.command("alerts", "test").returncode == 1
+            away.server_activate()
+            serving = threading.Thread(target=away.serve_forever, args=(0.02,))
+            serving.start()
+            try:
+                process.start(wait=False)
+                heard: list[dict[str, Any]] = away.heard  # type: ignore[attr-defined]
+                wait_until(lambda: heard, "told by the next process")
+                tried = process.command("alerts", "test")
+                assert (tried.returncode, tried.stdout) == (0, "1 webhook 127.0.0.1: taken\n")
+                assert process.status()["alerts"]["open"][0]["rule"] == "credentials"
+                assert process.terminate() < 5
+            finally:
+                away.shutdown()
+                serving.join()
+    assert [(one["kind"], one["rule"], one["bot"]) for one in heard] == [
+        ("raised", "credentials", "102000001"),
+        ("test", "", ""),
+    ]
+    assert "q.qq.com" in heard[0]["text"]
+    for file in (process.log, *(tmp_path / "data").iterdir()):
+        assert TOKEN.encode() not in file.read_bytes(), file
