@@ -17,7 +17,7 @@ FILES = {path.name: path.read_text("utf-8") for path in sorted(STATIC.iterdir())
 SCRIPTS = {name: text for name, text in FILES.items() if name.endswith(".js") and not name.startswith("words-")}
 LINE = re.compile(r'^  "([^"]+)": "((?:[^"\\]|\\.)*)",$', re.MULTILINE)
 EN, ZH = (dict(LINE.findall(FILES[f"words-{language}.js"])) for language in ("en", "zh"))
-DYNAMIC = ("state.", "row.", "cause.", "remedy.", "phase.", "inbox.", "outbox.", "way.", "pulse.", "rule.")
+DYNAMIC = ("state.", "row.", "cause.", "remedy.", "phase.", "inbox.", "outbox.", "way.", "pulse.")
 """Groups of which the code builds the keys."""
 
 
