@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
+from buoy.gateway.alerts import notices
 from tests.page.browsing import Tab, tab
 from tests.page.harbour import HOSTILE, Harbour, harbour
 from tests.system.processes import wait_until
@@ -53,6 +54,11 @@ def row_of(one: Tab, name: str) -> str:
 def status_of(one: Tab) -> dict[str, Any]:
     """The snapshot that Buoy tells now."""
     return dict(one.page.evaluate("fetch('status.json').then((answer) => answer.json())"))
+
+
+def alert(rule: str, since: float, words: dict[str, dict[str, str]], times: int = 1) -> dict[str, Any]:
+    """An open alert as the snapshot tells it."""
+    return {"rule": rule, "subject": "", "since": since, "times": times, "words": words}
 
 
 def told(one: Tab, status: dict[str, Any]) -> None:
@@ -145,15 +151,9 @@ def test_several_bots_stand_one_by_one_and_alerts_above_all(browser: Browser, po
         status["state"] = "down"
         status["alerts"] = {
             "open": [
-                *({"rule": "down", "subject": HOSTILE, "since": status["at"] - 300, "times": 1, "detail": HOSTILE},),
-                {
-                    "rule": "novel",
-                    "title": "unheard of",
-                    "subject": "",
-                    "since": status["at"],
-                    "times": 3,
-                    "detail": "d",
-                },
+                alert("disk", status["at"] - 300, notices.everywhere("disk", "", HOSTILE)),
+                alert("dead_letter", status["at"] - 60, notices.everywhere("dead_letter", "b", "stands below")),
+                alert("novel", status["at"], notices.everywhere("novel", HOSTILE, "d"), times=3),
             ],
             "undelivered": 2,
             "oldest_undelivered_s": 90.0,
@@ -168,10 +168,14 @@ def test_several_bots_stand_one_by_one_and_alerts_above_all(browser: Browser, po
         expect(rows.nth(1)).to_contain_text("heartbeats are not answered")
         expect(rows.nth(1)).to_contain_text(f"{HOSTILE}attempt 2 · next try in 6 min")
         alerts = one.text("#alerts")
-        assert f"not connected · {HOSTILE} for 5 min" in alerts
-        assert "unheard of for 0 s" in alerts
-        assert "d (3 times)" in alerts
+        assert f"The disk is almost full for 5 min\n\n{HOSTILE} MB are free" in alerts
+        assert "Bot b: a message could not be delivered for 1 min" in alerts
+        assert "stands below" not in alerts
+        assert "What to do: Free space on the disk that holds data_dir, or move data_dir." in alerts
+        assert f"novel {HOSTILE} for 0 s\n\nd · 3 times" in alerts
         assert "2 notices are not delivered yet; the oldest waits 1 min 30 s." in alerts
+        one.page.click("#language")
+        expect(one.page.locator("#alert-list")).to_contain_text("磁盘快满了")
 
 
 # --- what needs a person -----------------------------------------------------------------------------------------

@@ -14,10 +14,10 @@ from buoy.letters import EventState, LetterState
 from buoy.protocol import session as m
 
 FILES = {path.name: path.read_text("utf-8") for path in sorted(STATIC.iterdir())}
-SCRIPTS = {name: text for name, text in FILES.items() if name.endswith(".js") and name != "words.js"}
+SCRIPTS = {name: text for name, text in FILES.items() if name.endswith(".js") and not name.startswith("words-")}
 LINE = re.compile(r'^  "([^"]+)": "((?:[^"\\]|\\.)*)",$', re.MULTILINE)
-EN, ZH = (dict(LINE.findall(part)) for part in re.split(r"^const zh = ", FILES["words.js"], flags=re.MULTILINE))
-DYNAMIC = ("state.", "row.", "cause.", "remedy.", "phase.", "inbox.", "outbox.", "way.", "pulse.", "rule.")
+EN, ZH = (dict(LINE.findall(FILES[f"words-{language}.js"])) for language in ("en", "zh"))
+DYNAMIC = ("state.", "row.", "cause.", "remedy.", "phase.", "inbox.", "outbox.", "way.", "pulse.")
 """Groups of which the code builds the keys."""
 
 
@@ -31,7 +31,8 @@ def test_both_languages_say_the_same_things() -> None:
 
 
 def test_every_line_of_the_dictionaries_was_read() -> None:
-    assert len(EN) + len(ZH) == len(re.findall(r'^  "', FILES["words.js"], re.MULTILINE))
+    for language, words in (("en", EN), ("zh", ZH)):
+        assert len(words) == len(re.findall(r'^  "', FILES[f"words-{language}.js"], re.MULTILINE))
 
 
 def test_every_key_in_use_is_known_and_every_known_key_is_in_use() -> None:
@@ -112,4 +113,4 @@ def test_text_stands_out_from_its_ground(theme: str) -> None:
 
 def test_the_page_goes_out_with_the_package() -> None:
     assert Path(STATIC).parts[-3:] == ("faces", "web", "static")
-    assert {"index.html", "page.js", "page.css", "icon.svg", "words.js"} <= set(FILES)
+    assert {"index.html", "page.js", "page.css", "icon.svg", "words-en.js", "words-zh.js"} <= set(FILES)

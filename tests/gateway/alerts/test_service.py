@@ -232,6 +232,9 @@ def test_without_a_channel_alerts_are_rows_and_no_queue_grows() -> None:
         assert [(row["rule"], row["told"], row["title"]) for row in told["open"]] == [
             ("down", 2, "Bot b is not connected")
         ]
+        words = told["open"][0]["words"]
+        assert words["zh"]["title"] == "机器人 b 掉线"
+        assert words["en"]["remedy"].startswith("Look at the cause.")
         assert (told["undelivered"], told["channels"]) == (0, [])
         await house.bot("up")
         await asyncio.sleep(80)

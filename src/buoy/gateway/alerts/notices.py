@@ -42,6 +42,18 @@ def remedy(rule: str, detail: str, language: Language) -> str:
     return "" if text is None else text.do
 
 
+def everywhere(rule: str, subject: str, detail: str) -> dict[str, dict[str, str]]:
+    """Title, cause and remedy by language, for a reader whose language is not known here."""
+    return {
+        language: {
+            "title": title(rule, subject, language),
+            "detail": cause(rule, detail, language),
+            "remedy": remedy(rule, detail, language),
+        }
+        for language in LABELS
+    }
+
+
 def trouble(
     kind: str,
     rule: str,

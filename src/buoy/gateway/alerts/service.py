@@ -243,6 +243,7 @@ class Alerts:
                     "rule": row.rule, "subject": row.subject, "since": row.since, "times": row.times, "told": row.told,
                     "title": notices.title(row.rule, row.subject, language),
                     "detail": notices.cause(row.rule, row.detail, language),
+                    "words": notices.everywhere(row.rule, row.subject, row.detail),
                 }
                 for row in self._store.read(alerts.open_rows)
             ],

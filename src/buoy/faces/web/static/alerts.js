@@ -1,16 +1,20 @@
 // The alerts that are open: what, since when, what to do; and the notices about them that nobody took yet.
 
-import { $, h, mark, setText, sync, ticking } from "./dom.js";
-import { count, has, language, t } from "./language.js";
+import { $, h, mark, prose, setText, sync, ticking } from "./dom.js";
+import { count, language, t } from "./language.js";
 import { now, since, span } from "./time.js";
+
+// What the page has a place and buttons for: there it says more, and needs no word about commands.
+const HERE = new Set(["dead_letter", "unsure_letter", "refused_letter", "held_too_long", "dead_turn", "gap"]);
 
 export function showAlerts(alerts) {
   const open = alerts?.open ?? [];
   const waiting = alerts?.undelivered ?? 0;
   $("alerts").hidden = open.length === 0 && waiting === 0;
   sync($("alert-list"), open, (one) => `${language()} ${one.rule} ${one.subject} ${one.since}`, make, (row, one) => {
-    const times = one.times > 1 ? ` (${t("alert.times", { times: count(one.times) })})` : "";
-    setText(row.querySelector(".told"), one.detail + times);
+    const times = one.times > 1 ? t("alert.times", { times: count(one.times) }) : "";
+    const detail = HERE.has(one.rule) ? "" : one.words[language()].detail;
+    setText(row.querySelector(".told"), [detail, times].filter(Boolean).join(" · "));
   });
   const at = now();
   ticking($("alert-queue"), () =>
@@ -18,9 +22,8 @@ export function showAlerts(alerts) {
   );
 }
 
-// The words for a rule are the page's; what was found, and what to do about it, is told in the language of the alerts.
 function make(one) {
-  const title = has(`rule.${one.rule}`) ? t(`rule.${one.rule}`) : one.title;
+  const { title, remedy } = one.words[language()];
   return h(
     "li",
     {},
@@ -28,15 +31,9 @@ function make(one) {
     h(
       "div",
       {},
-      h(
-        "p",
-        {},
-        h("b", {}, [title, one.subject].filter(Boolean).join(" · ")),
-        " ",
-        ticking(h("span", { class: "soft" }), () => t("for", { span: since(one.since) })),
-      ),
+      h("p", {}, h("b", {}, title), " ", ticking(h("span", { class: "soft" }), () => t("for", { span: since(one.since) }))),
       h("p", { class: "told" }),
-      one.remedy ? h("p", { class: "remedy" }, h("b", {}, t("todo")), " ", one.remedy) : null,
+      remedy && !HERE.has(one.rule) ? h("p", { class: "remedy" }, h("b", {}, t("todo")), " ", ...prose(remedy)) : null,
     ),
   );
 }

@@ -23,6 +23,9 @@ function fill(element, attributes, children) {
   return element;
 }
 
+// A sentence whose `commands` stand between backticks.
+export const prose = (text) => text.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : part));
+
 // Makes the children of `parent` those of `items`, in order; a child whose key stays is kept, with focus and all.
 export function sync(parent, items, keyOf, make, update = () => {}) {
   const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));

@@ -1,8 +1,10 @@
 // Which language the page speaks: the browser's, until a person chooses; the choice is remembered.
 
 import { recall, remember } from "./memory.js";
-import { words } from "./words.js";
+import { en } from "./words-en.js";
+import { zh } from "./words-zh.js";
 
+const words = { en, zh };
 const KEPT = "buoy.language";
 let chosen = kept() ?? preferred();
 
