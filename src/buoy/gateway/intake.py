@@ -13,7 +13,7 @@ from buoy.durable import history, inbox, sessions
 from buoy.durable.store import Store
 from buoy.gateway.sender import Sender
 from buoy.gateway.worker import Worker
-from buoy.letters import Arrival, Cursor, Ended
+from buoy.letters import Arrival, Cursor
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,11 +26,8 @@ log = structlog.get_logger("buoy.intake")
 class Door:
     """Satisfies :class:`buoy.letters.Intake`."""
 
-    def __init__(
-        self, store: Store, worker: Worker, sender: Sender, *, wall: Callable[[], float], before: Ended | None = None
-    ) -> None:
+    def __init__(self, store: Store, worker: Worker, sender: Sender, *, wall: Callable[[], float]) -> None:
         self._store = store
-        self._before = before
         self._begun: set[tuple[str, int]] = set()
         self._worker = worker
         self._sender = sender
@@ -87,11 +84,11 @@ class Door:
             self._store.write(sessions.mark_whole, bot, shard, session, stored, at)
 
     def changed(self, bot: str, shard: int, state: str, cause: str) -> None:
-        """Note it in the timeline; what came before, when it is the first of this process."""
+        """Note it in the timeline; the first of this process begins with its start."""
         now = self._wall()
         if (bot, shard) not in self._begun:
             self._begun.add((bot, shard))
-            self._sender.commits.later(history.begin, bot, shard, self._before, now)
+            self._sender.commits.later(history.note, bot, shard, "down", "starting", now)
         self._sender.commits.later(history.note, bot, shard, state, cause, now)
 
     def _tell(self, bot: str, losses: int) -> None:
