@@ -97,6 +97,25 @@ def test_a_condition_must_be_gone_for_a_stable_minute() -> None:
     assert acts == [Recover(row, NOW + 60)]
 
 
+def test_a_clock_that_was_put_back_delays_no_word() -> None:
+    """By eight hours, as on a machine whose hardware clock runs on local time: what is noted lies in the future."""
+    ahead = NOW + 8 * 3600
+    given_: dict[str, Any] = {"repeat_s": REPEAT_S, "ended": {}, "left": {}}
+    acts, memory = review([], [down(ahead)], Memory({("down", "b"): (ahead, ahead)}), NOW, bots=DOWN, **given_)
+    assert acts == []
+    for at in range(15, 180, 15):
+        acts, memory = review([], [down(ahead)], memory, NOW + at, bots=DOWN, **given_)
+        assert acts == []
+    assert review([], [down(ahead)], memory, NOW + 180, bots=DOWN, **given_)[0] == [Raise(down(ahead), NOW)]
+    row = alert("down", since=ahead, told_at=ahead)
+    assert look([row], [down(ahead)], DOWN) == [Tell(row, "down", "why")]
+    acts, memory = review([row], [], Memory(gone={1: ahead}), NOW, bots={"b": ahead}, **given_)
+    assert acts == []
+    for at in range(15, 60, 15):
+        acts, memory = review([row], [], memory, NOW + at, bots={"b": ahead}, **given_)
+    assert review([row], [], memory, NOW + 60, bots={"b": ahead}, **given_)[0] == [Recover(row, NOW)]
+
+
 def test_what_comes_and_goes_must_stay_gone_for_longer() -> None:
     assert [stable_s(times) for times in range(6)] == [60, 120, 240, 480, 900, 900]
     row = alert("down")

@@ -107,6 +107,13 @@ def test_an_agent_that_fails_more_than_it_answers(failed: int, done: int, expect
     assert found({"inbox": {**inbox, "failed": 100 + failed, "done": 7 + done}}, recent) == expected
 
 
+def test_a_clock_that_was_put_back_keeps_nothing_for_ever() -> None:
+    recent = Recent()
+    for at in (NOW, NOW - 7200, NOW - 7185):
+        recent.note(snapshot(), at)
+    assert [at for at, _ in recent._samples] == [NOW - 7200, NOW - 7185]
+
+
 def test_what_happened_longer_ago_is_forgotten() -> None:
     recent = Recent()
     for n in range(3000):

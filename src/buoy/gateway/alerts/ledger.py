@@ -94,7 +94,7 @@ def review(
     by_trouble = {_trouble(problem.rule, problem.subject): problem for problem in found}
     about = {_trouble(alert.rule, alert.subject): alert for alert in alerts}
     for trouble, problem in by_trouble.items():
-        since = seen[problem.rule, problem.subject][0] if problem.since is None else problem.since
+        since = _known(problem.since, seen[problem.rule, problem.subject][0], now)
         alert = about.get(trouble)
         if alert is None:
             if now - since >= problem.after_s:
@@ -110,7 +110,7 @@ def review(
             acts.append(Close(alert))  # the bot was taken out of the settings
         elif _trouble(alert.rule, alert.subject) not in by_trouble:
             up_since = bots.get(alert.subject) if alert.rule in OUTAGES else None
-            at = gone[alert.id] = memory.gone.get(alert.id, now) if up_since is None else up_since
+            at = gone[alert.id] = _known(up_since, min(memory.gone.get(alert.id, now), now), now)
             if now - at >= stable_s(_times(ended, alert)):
                 told_too = tuple(other for other in alerts if _is_covered(other, alert))
                 acts.append(Recover(alert, at, told_too))
@@ -123,11 +123,16 @@ def stable_s(times: int) -> float:
 
 
 def _seen(found: Sequence[Problem], memory: Memory, now: float) -> dict[Key, tuple[float, float]]:
-    kept = {key: times for key, times in memory.seen.items() if now - times[1] < STABLE_S}
+    kept = {key: times for key, times in memory.seen.items() if 0 <= now - times[1] < STABLE_S}
     for problem in found:
         key = (problem.rule, problem.subject)
         kept[key] = (kept[key][0] if key in kept else now, now)
     return kept
+
+
+def _known(since: float | None, seen: float, now: float) -> float:
+    """Say since when something is so; a time to come is one of a clock that was put back, and says nothing."""
+    return seen if since is None or since > now else since
 
 
 def _trouble(rule: str, subject: str) -> Key:
@@ -141,7 +146,7 @@ def _times(ended: Mapping[Key, int], alert: Alert) -> int:
 
 def _is_due(alert: Alert, now: float, repeat_s: float) -> bool:
     """It is time to say it again, and the last word about it has been heard."""
-    return not alert.queued and now - (alert.told_at or 0.0) >= repeat_s
+    return not alert.queued and not 0 <= now - (alert.told_at or 0.0) < repeat_s
 
 
 def _is_covered(happening: Alert, outage: Alert) -> bool:

@@ -60,7 +60,7 @@ class Recent:
         counts = {f"restarts of {name}": task["restarts"] for name, task in snapshot["tasks"].items()}
         counts |= {f"turns {name}": snapshot["inbox"].get(name, 0) for name in ("failed", "done")}
         self._samples.append((now, counts))
-        while self._samples[0][0] < now - HOUR_S:
+        while not now - HOUR_S <= self._samples[0][0] <= now:
             self._samples.popleft()
 
     def grown(self, name: str, within_s: float) -> int:
