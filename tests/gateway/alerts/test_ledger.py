@@ -33,6 +33,11 @@ def look(
     return review(alerts, found, memory or Memory(), NOW, bots=bots, **given_)[0]
 
 
+def look_at(alerts: list[Alert], now: float, **more: Any) -> list[Act]:
+    """A look at happenings only."""
+    return review(alerts, [], Memory(), now, repeat_s=REPEAT_S, bots=UP, **more)[0]
+
+
 DISK = Problem("disk", "", None, "100")
 TOLD = NOW - REPEAT_S
 
@@ -84,6 +89,39 @@ def test_a_happening_ends_when_none_is_left() -> None:
     assert look([row], [], UP, left={1: False}) == [Close(row)]
     fresh = alert("dead_letter", last_at=NOW, told=0)
     assert look([fresh], [], UP, left={1: False}) == [Tell(fresh, "dead_letter", "d")], "it happened all the same"
+
+
+def test_what_is_refused_and_goes_out_again_and_again_costs_few_notices() -> None:
+    """A busy group without a quota: each letter is held, and goes out with the next message, a minute later."""
+    ended: list[float] = []
+    row, told = None, 0
+    for at in range(0, 6 * 3600, 15):
+        now, is_held = NOW + at, at % 60 < 30
+        if is_held and row is None:
+            row = alert("refused_letter", since=now, last_at=now, told=0, told_times=0, told_at=None)
+        if row is None:
+            continue
+        past = sum(one > now - ledger.FLAPS_S for one in ended)
+        for act in look_at([row], now, ended={("refused_letter", "b"): past}, left={1: is_held}):
+            if isinstance(act, Tell):
+                told += 1
+                row = act.alert._replace(told=1, told_times=1, told_at=now)
+            else:
+                ended.append(now)
+                row = None
+    assert 6 <= told <= 30
+
+
+@pytest.mark.parametrize("rule", ["cannot_send", "identify_budget"])
+def test_what_nobody_can_see_is_not_over(rule: str) -> None:
+    row, memory = alert(rule, told_at=NOW), Memory(gone={1: NOW - 900})
+    assert look([row], [], DOWN, memory) == []
+    assert look([row], [], UP, memory) == [Recover(row, NOW - 900)]
+
+
+@pytest.mark.parametrize("rule", ["down", "cannot_send", "identify_budget", "agent_away"])
+def test_the_alerts_of_a_bot_that_was_taken_out_end_without_a_word(rule: str) -> None:
+    assert look([alert(rule)], [], {}) == [Close(alert(rule))]
 
 
 def test_a_condition_must_be_gone_for_a_stable_minute() -> None:

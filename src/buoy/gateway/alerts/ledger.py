@@ -7,7 +7,8 @@
 One outage is one alert, whatever its cause is called meanwhile: `down` that turns out to be a refused secret becomes
 `credentials`, in the name of the same outage, and nothing is "recovered" before the bot is up. Gone for a moment is
 not gone: recovery is told after a stable minute, and what comes and goes must stay gone for longer each time, up to a
-quarter of an hour, so that a flapping line costs some notices an hour and not one a minute.
+quarter of an hour, so that a flapping line costs some notices an hour and not one a minute. A happening is told at
+once; where alerts of its kind came and went within the hour, it waits as long, and is told in sum.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from buoy.gateway.alerts.rules import OUTAGES, STABLE_S
+from buoy.gateway.alerts.rules import OF_BOTS, OUTAGES, STABLE_S, UNSEEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,9 +106,11 @@ def review(
             acts.append(Tell(alert, alert.rule, problem.detail))
     for alert in alerts:
         if alert.rule in HAPPENINGS:
-            acts += _happening(alert, about, now, repeat_s, left=left[alert.id])
-        elif alert.rule in OUTAGES and alert.subject not in bots:
+            acts += _happening(alert, about, now, repeat_s, times=_times(ended, alert), left=left[alert.id])
+        elif alert.rule in OF_BOTS and alert.subject not in bots:
             acts.append(Close(alert))  # the bot was taken out of the settings
+        elif alert.rule in UNSEEN and bots[alert.subject] is None:
+            continue
         elif _trouble(alert.rule, alert.subject) not in by_trouble:
             up_since = bots.get(alert.subject) if alert.rule in OUTAGES else None
             at = gone[alert.id] = _known(up_since, min(memory.gone.get(alert.id, now), now), now)
@@ -154,10 +157,13 @@ def _is_covered(happening: Alert, outage: Alert) -> bool:
     return is_gap and outage.rule in OUTAGES and happening.subject == outage.subject
 
 
-def _happening(alert: Alert, about: Mapping[Key, Alert], now: float, repeat_s: float, *, left: bool) -> list[Act]:
+def _happening(
+    alert: Alert, about: Mapping[Key, Alert], now: float, repeat_s: float, *, times: int, left: bool
+) -> list[Act]:
     """At once for the first, later ones in sum; a gap of an outage is told with its end."""
     if not alert.told:
-        waits = alert.rule == "gap" and ("outage", alert.subject) in about
+        waits = times > 0 and 0 <= now - alert.since < stable_s(times)
+        waits |= alert.rule == "gap" and ("outage", alert.subject) in about
         return [] if waits else [Tell(alert, alert.rule, alert.detail)]
     if alert.times > alert.told_times:
         return [Tell(alert, alert.rule, alert.detail)] if _is_due(alert, now, repeat_s) else []

@@ -25,6 +25,9 @@ SETTLE_S: Final = 60.0  # what often passes by itself is no trouble before this
 BLOCKED: Final = {"secret": "credentials", "ip": "ip_allowlist"}  # causes that have a rule of their own
 OUTAGES: Final = frozenset({"down", "blocked", *BLOCKED.values()})  # names of one trouble: a bot is not reachable
 
+UNSEEN: Final = frozenset({"cannot_send", "identify_budget"})  # what nobody can see of a bot that is not up
+OF_BOTS: Final = OUTAGES | UNSEEN | {"agent_away"}
+
 
 class Problem(NamedTuple):
     """One trouble. ``subject`` is a bot or a task, or empty; ``since`` None: nobody knows, it is seen now.
