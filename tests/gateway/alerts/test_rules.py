@@ -72,6 +72,7 @@ def test_a_trouble_is_found(changes: dict[str, Any], problem: Problem) -> None:
         box("outbox", "queued", 900),
         box("outbox", "held", 3600),
         box("outbox", "dead", 10**6),  # a happening: the database has its alert
+        {**box("outbox", "queued", 10**5), "uptime_s": 59.9},  # it waited while no process ran
         {"disk": {"free_bytes": 200 << 20, "total_bytes": 1 << 30}},
         {"disk": {}},
         {"disk": None},

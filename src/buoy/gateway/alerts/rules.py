@@ -120,6 +120,9 @@ def _bot(bot: str, told: Mapping[str, Any], limits: Limits) -> Iterable[Problem]
 
 
 def _queues(snapshot: Mapping[str, Any], limits: Limits, now: float) -> Iterable[Problem]:
+    """What waited while no process ran is given a minute: it is under way then."""
+    if snapshot["uptime_s"] < SETTLE_S:
+        return
     inbox, outbox = snapshot["inbox"], snapshot["outbox"]
     for rule, box, state, longest in (
         ("queue_turns", inbox, "waiting", limits.queue_s),
