@@ -229,6 +229,11 @@ def give_up(db: sqlite3.Connection, notice: int, reason: str, now: float) -> Non
     db.execute("UPDATE notice SET state = 'dead', reason = ?, settled_at = ? WHERE id = ?", (reason, now, notice))
 
 
+def give_all_up(db: sqlite3.Connection, reason: str, now: float) -> None:
+    """Nobody can be told any more of what is queued."""
+    db.execute("UPDATE notice SET state = 'dead', reason = ?, settled_at = ? WHERE state = 'queued'", (reason, now))
+
+
 def queued(db: sqlite3.Connection) -> Queued:
     """Count the notices that wait; ``oldest_at`` is when the oldest of them was written."""
     return Queued(*db.execute("SELECT count(*), min(created_at) FROM notice WHERE state = 'queued'").fetchone())

@@ -258,6 +258,23 @@ def test_without_a_channel_alerts_are_rows_and_no_queue_grows() -> None:
     play(test)
 
 
+def test_what_waits_is_given_up_where_the_channels_were_taken_out() -> None:
+    async def main() -> None:
+        house = House(Store.open_memory(now=wall()), Phone(is_up=False))
+        await house.bot("blocked", cause="banned")
+        await asyncio.sleep(60)
+        assert house.alerts.told()["undelivered"] == 1
+        store = crash(house.store)
+        await house.stop()
+        house = House(store)
+        await asyncio.sleep(60)
+        assert house.alerts.told()["undelivered"] == 0, "or the switch would be silent for ever"
+        await house.stop()
+        await store.close(1.0)
+
+    clock.run(main())
+
+
 # --- crashes -----------------------------------------------------------------------------------------------------
 
 
