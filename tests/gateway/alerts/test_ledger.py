@@ -238,6 +238,15 @@ def test_no_story_is_told_twice_or_left_untold(spells: list[tuple[str, int, bool
     assert len(story.rows) <= 1
 
 
+def test_two_names_that_take_turns_cost_few_notices() -> None:
+    story = Story()
+    for at in range(0, 6 * 3600, 15):
+        rule = ("ip_allowlist", "credentials")[at // 60 % 2]
+        story.look([down(NOW, rule, 0.0)], DOWN, NOW + at, REPEAT_S)
+    assert [at - NOW for at, _, _ in story.said[:2]] == [0, 60], "another name is news at once"
+    assert len(story.said) <= 6 * 4 + 2
+
+
 def test_a_flapping_bot_costs_few_notices() -> None:
     """Up for two minutes, down for four, for a day: 240 outages, and about two notices an hour."""
     story, now = Story(), NOW

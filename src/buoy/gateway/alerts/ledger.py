@@ -100,7 +100,7 @@ def review(
         if alert is None:
             if now - since >= problem.after_s:
                 acts.append(Raise(problem, since))
-        elif problem.rule not in {alert.rule, "down"}:
+        elif _is_renamed(alert, problem.rule, now):
             acts.append(Tell(alert, problem.rule, problem.detail))
         elif _is_due(alert, now, repeat_s):
             acts.append(Tell(alert, alert.rule, problem.detail))
@@ -150,6 +150,13 @@ def _times(ended: Mapping[Key, int], alert: Alert) -> int:
 def _is_due(alert: Alert, now: float, repeat_s: float) -> bool:
     """It is time to say it again, and the last word about it has been heard."""
     return not alert.queued and not 0 <= now - (alert.told_at or 0.0) < repeat_s
+
+
+def _is_renamed(alert: Alert, rule: str, now: float) -> bool:
+    """It has another name, which is news at once; later ones have to wait, lest two names take turns."""
+    if rule in {alert.rule, "down"}:
+        return False
+    return alert.told < 2 or _is_due(alert, now, LONGEST_STABLE_S)
 
 
 def _is_covered(happening: Alert, outage: Alert) -> bool:
