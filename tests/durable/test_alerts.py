@@ -208,6 +208,7 @@ def test_what_an_outage_kept_waiting(db: sqlite3.Connection) -> None:
     inbox.finish(db, before, 60.0)
     answered = message("answered", 150.0, 310.0)
     inbox.finish(db, answered, 320.0)
+    inbox.finish(db, message("skipped", 155.0, 310.0), 321.0, "skipped: it is late")
     message("waits", 160.0, 311.0)
     message("later", 400.0, 400.0)
     message("not ours", 160.0, 311.0, bot="other")
@@ -216,7 +217,7 @@ def test_what_an_outage_kept_waiting(db: sqlite3.Connection) -> None:
         outbox.settle(db, number, state, "", None, 0, "", None, 330.0)
     sessions.record_gap(db, BOT, 0, "S", 1, 100.0, 300.0, "x")
     sessions.record_gap(db, BOT, 0, "R", 1, 10.0, 20.0, "x")
-    assert alerts.caught_up(db, BOT, 100.0, 300.0) == Caught(2, 1, 1, 1)
+    assert alerts.caught_up(db, BOT, 100.0, 300.0) == Caught(3, 1, 1, 1)
 
 
 def test_what_is_over_is_forgotten_like_everything_else(db: sqlite3.Connection) -> None:

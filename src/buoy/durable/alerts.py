@@ -175,10 +175,14 @@ def states(db: sqlite3.Connection, bot: str, limit: int = 200) -> list[tuple[flo
 
 
 def caught_up(db: sqlite3.Connection, bot: str, since: float, until: float) -> Caught:
-    """Count what an outage from ``since`` to ``until`` kept waiting, as far as it has come by now."""
+    """Count what an outage from ``since`` to ``until`` kept waiting, as far as it has come by now.
+
+    A turn that ended without an answer, skipped or stopped, says why; it is not counted as answered.
+    """
     first = first_since(db, "inbox", since)
     messages, answered = db.execute(
-        "SELECT count(*), coalesce(sum(state = 'done'), 0) FROM (SELECT state, bot, event_at FROM inbox WHERE id >= ?1 "
+        "SELECT count(*), coalesce(sum(state = 'done' AND reason = ''), 0) FROM "
+        "(SELECT state, reason, bot, event_at FROM inbox WHERE id >= ?1 "
         "ORDER BY id LIMIT ?2) WHERE bot = ?3 AND state <> 'stored' AND event_at BETWEEN ?4 AND ?5",
         (first, COUNTED, bot, since, until),
     ).fetchone()
