@@ -74,5 +74,5 @@ def test_killed_before_the_operator_heard_it(tmp_path: Path) -> None:
         ("test", "", ""),
     ]
     assert "q.qq.com" in heard[0]["text"]
-    for file in (process.log, *(tmp_path / "data").iterdir()):
+    for file in (process.log, *(path for path in (tmp_path / "data").rglob("*") if path.is_file())):
         assert TOKEN.encode() not in file.read_bytes(), file

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 LOOKED_AT: Final = 10_000  # rows, at most, to find one that is left: some 10 ms, however many there are
-COUNTED: Final = 100_000  # rows looked at, at most, to say what was caught up
+COUNTED: Final = 20_000  # rows looked at, at most, to say what was caught up: some 10 ms of the loop
 
 _LEFT: Final = {  # rules of happenings, and the rows that would still be one
     "dead_letter": "SELECT bot = ?1 FROM outbox WHERE state = 'dead' ORDER BY id DESC LIMIT ?2",
