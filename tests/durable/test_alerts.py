@@ -161,6 +161,32 @@ def test_an_end_tries_at_once_what_waits_for_a_way_out(db: sqlite3.Connection) -
     assert alerts.due(db)[0].not_before == 0
 
 
+def test_looking_for_what_is_left_ends_soon_however_much_there_is(db: sqlite3.Connection) -> None:
+    for state in ("dead", "held"):
+        db.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000) "
+            "INSERT INTO outbox (key, bot, lane, body, state, created_at) "
+            "SELECT ?1 || i, 'a', 'l', x'00', ?1, i FROM n",
+            (state,),
+        )
+    db.execute(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000) "
+        "INSERT INTO inbox (bot, shard, session, type, key, lane, event_at, received_at, state) "
+        "SELECT 'a', 0, 'S', 'M', i, 'l', i, i, 'dead' FROM n"
+    )
+    for rule, bot in (("dead_letter", "b"), ("refused_letter", "a"), ("dead_turn", "b")):
+        steps = 0
+
+        def count() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        db.set_progress_handler(count, 1000)
+        assert not alerts.left(db, rule, bot)
+        assert steps < 120, rule
+
+
 def test_whether_a_row_of_a_happening_is_left(db: sqlite3.Connection) -> None:
     assert alerts.left(db, "gap", BOT), "nobody takes a gap away"
     for rule in ("dead_letter", "unsure_letter", "refused_letter", "dead_turn"):
@@ -182,6 +208,7 @@ def test_what_an_outage_kept_waiting(db: sqlite3.Connection) -> None:
     inbox.finish(db, before, 60.0)
     answered = message("answered", 150.0, 310.0)
     inbox.finish(db, answered, 320.0)
+    inbox.finish(db, message("skipped", 155.0, 310.0), 321.0, "skipped: it is late")
     message("waits", 160.0, 311.0)
     message("later", 400.0, 400.0)
     message("not ours", 160.0, 311.0, bot="other")
@@ -190,7 +217,7 @@ def test_what_an_outage_kept_waiting(db: sqlite3.Connection) -> None:
         outbox.settle(db, number, state, "", None, 0, "", None, 330.0)
     sessions.record_gap(db, BOT, 0, "S", 1, 100.0, 300.0, "x")
     sessions.record_gap(db, BOT, 0, "R", 1, 10.0, 20.0, "x")
-    assert alerts.caught_up(db, BOT, 100.0, 300.0) == Caught(2, 1, 1, 1)
+    assert alerts.caught_up(db, BOT, 100.0, 300.0) == Caught(3, 1, 1, 1)
 
 
 def test_what_is_over_is_forgotten_like_everything_else(db: sqlite3.Connection) -> None:

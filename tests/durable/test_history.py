@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from buoy.durable import history, inbox, outbox, schema
-from buoy.letters import Ended, Letter, LetterState
+from buoy.letters import Letter, LetterState
 from tests.durable.rows import arrival
 
 
@@ -19,7 +19,7 @@ def told(base: sqlite3.Connection, since: float, now: float) -> list[tuple[str, 
 
 def test_a_state_lasts_until_the_next_one() -> None:
     base = db()
-    history.begin(base, "a", 0, None, 100.0)
+    history.note(base, "a", 0, "down", "starting", 100.0)
     assert history.note(base, "a", 0, "up", "", 110.0)
     assert not history.note(base, "a", 0, "up", "", 115.0), "nothing new"
     history.note(base, "a", 0, "down", "closed 4009", 150.0)
@@ -33,21 +33,19 @@ def test_a_state_lasts_until_the_next_one() -> None:
 
 def test_no_process_is_a_state_too() -> None:
     base = db()
-    history.begin(base, "a", 0, None, 100.0)
     history.note(base, "a", 0, "up", "", 110.0)
-    history.begin(base, "a", 0, Ended(160.0, None, "ended without a word"), 200.0)
-    history.begin(base, "b", 1, Ended(160.0, None, "ended without a word"), 200.0)
+    history.note(base, "a", 1, "down", "closed", 120.0)
+    history.end(base, "ended without a word", 160.0)
+    history.end(base, "not this: it was off already", 180.0)
+    history.note(base, "a", 0, "down", "starting", 200.0)
     history.end(base, "stopped in good order", 250.0)
-    history.begin(base, "a", 0, Ended(255.0, 0, "not this: it said so itself"), 260.0)
-    assert [(s.bot, s.shard, s.state, s.from_at) for s in history.spans(base, 0.0, 300.0)] == [
-        ("a", 0, "down", 100.0),
-        ("a", 0, "up", 110.0),
-        ("a", 0, "off", 160.0),
-        ("a", 0, "down", 200.0),
-        ("a", 0, "off", 250.0),
-        ("a", 0, "down", 260.0),
-        ("b", 1, "down", 200.0),
-        ("b", 1, "off", 250.0),
+    assert [(s.shard, s.state, s.from_at, s.cause) for s in history.spans(base, 0.0, 300.0)] == [
+        (0, "up", 110.0, ""),
+        (0, "off", 160.0, "ended without a word"),
+        (0, "down", 200.0, "starting"),
+        (0, "off", 250.0, "stopped in good order"),
+        (1, "down", 120.0, "closed"),
+        (1, "off", 160.0, "ended without a word"),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from buoy.durable import inbox, outbox, schema, sessions
+from buoy.durable import history, inbox, outbox, schema, sessions
 from buoy.durable.retention import Pruned, prune
 from buoy.durable.trace import note
 from buoy.letters import LetterState
@@ -57,6 +57,18 @@ def test_what_has_not_ended_is_kept_however_old() -> None:
             outbox.attempt_proactive(db, row, 1, 0.0)
     assert prune(db, 1000 * DAY_S).bodies == 0
     assert left(db)[:2] == [2, 3]
+    db.close()
+
+
+def test_the_state_that_a_bot_is_in_is_kept_however_old() -> None:
+    db = schema.open_memory()
+    history.note(db, "a", 0, "down", "starting", 0.0)
+    history.note(db, "a", 0, "up", "", 10.0)
+    history.note(db, "gone", 0, "off", "stopped", 20.0)
+    history.note(db, "b", 0, "up", "", 99 * DAY_S)
+    assert prune(db, 100 * DAY_S).rows == 2
+    kept = [(one.bot, one.state) for one in history.spans(db, 99.5 * DAY_S, 100 * DAY_S)]
+    assert kept == [("a", "up"), ("b", "up")], "gone has been off for so long that nobody asks"
     db.close()
 
 

@@ -35,6 +35,17 @@ def test_replies_that_were_used_and_letters_that_wait_for_this_anchor_count(db: 
     assert status.spoken_for(db, event) == 3, "its letter has the reply now"
 
 
+def test_no_number_of_reasons_makes_a_snapshot_large(db: sqlite3.Connection) -> None:
+    for n in range(50):
+        row = inbox.put(db, arrival(f"k{n}"), 1).id
+        assert row is not None
+        inbox.bury(db, row, "no answer" if n < 3 else f"failed on message {n}", 1.0)
+    told = status.inbox_depth(db, 2.0)
+    assert told["states"]["dead"] == 50
+    assert len(told["dead_reasons"]) == status.REASONS
+    assert next(iter(told["dead_reasons"].items())) == ("no answer", 3)
+
+
 def test_letters_for_other_anchors_and_of_other_conversations_do_not_count(db: sqlite3.Connection) -> None:
     event = asked(db)
     other = inbox.put(db, arrival("before"), None).id

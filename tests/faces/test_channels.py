@@ -165,6 +165,28 @@ def test_apprise_holds_up_neither_the_loop_nor_a_stop() -> None:
     assert time.perf_counter() - began < 2.5, "the loop's end waits for no thread"
 
 
+def test_what_another_address_s_late_delivery_says_is_shown_without_that_address() -> None:
+    """A delivery that nobody waits for any more goes on, and its complaint lands in the next one's."""
+    first, second = build(f"json://one.example.com/{TOKEN}", "json://two.example.com/other")
+    assert isinstance(first, channels.Apprise)
+    assert isinstance(second, channels.Apprise)
+    said = second._hidden(f"Failed to POST to https://one.example.com/{TOKEN}: error=500")
+    assert TOKEN not in said
+
+
+def test_deliveries_that_never_end_do_not_pile_up() -> None:
+    async def test(server: Server) -> None:
+        (channel,) = build(server.url("json"))
+        tells = [asyncio.ensure_future(told(channel, WORDS, DATA)) for _ in range(channels.AT_ONCE)]
+        await asyncio.sleep(0.05)
+        with pytest.raises(ChannelError, match="have not ended"):
+            await told(channel, WORDS, DATA)
+        await asyncio.gather(*tells)
+        await told(channel, WORDS, DATA)
+
+    run(test, takes_s=0.3)
+
+
 def test_the_first_channel_fails_and_the_second_takes_it(tmp_path: Path) -> None:
     async def test(server: Server) -> None:
         store = Store.open(tmp_path, now=1.0)

@@ -12,11 +12,11 @@ import pytest
 
 from buoy.chat import Agent
 from buoy.chat import agent as as_agent
-from buoy.durable import inbox, outbox
-from buoy.durable.store import Store
+from buoy.durable import history, inbox, meta, outbox
+from buoy.durable.store import Store, peek
 from buoy.errors import ConfigError, NotStoredError, StoreError, StoreLostError
 from buoy.gateway.app import App
-from buoy.letters import LetterState
+from buoy.letters import Ended, LetterState
 from tests import clock
 from tests.gateway.fakes import (
     ANN,
@@ -335,3 +335,50 @@ def test_old_rows_are_pruned_slice_by_slice() -> None:
         await app.stop(deadline_s=5)
 
     clock.run(main())
+
+
+# --- the timeline ---
+
+
+def killed(store: Store) -> asyncio.Future[None]:
+    """What a process left that was killed at 1000: two bots up, one of which the settings no longer name."""
+    for bot in ("bot", "gone"):
+        store.write(history.note, bot, 0, "up", "", 500.0)
+    return store.write(meta.set, "alive_at", 990.0)
+
+
+@pytest.mark.parametrize(
+    ("before", "off_at"),
+    [
+        (Ended(990.0, None, "killed"), 990.0),
+        (Ended(995.0, 70, "stuck"), 995.0),
+        (Ended(5000.0, 2, "a later start was refused"), 1050.0),
+    ],
+)
+def test_a_start_closes_the_timeline_of_every_bot_where_the_last_process_ended(before: Ended, off_at: float) -> None:
+    async def main() -> None:
+        store = Store.open_memory(now=wall())
+        await killed(store)
+        line = Line()
+        app = App(store, [line], {line.bot: Agent(echo)}, wall=wall, before=before)
+        await app.start()
+        spans = store.read(history.spans, 0.0, wall())
+        off = [(one.bot, one.from_at, one.cause) for one in spans if one.state == "off"]
+        assert off == [("bot", off_at, before.why), ("gone", off_at, before.why)]
+        await app.stop(deadline_s=1.0)
+
+    clock.run(main())
+
+
+def test_a_command_that_takes_the_place_of_a_dead_buoy_leaves_the_timeline_alone(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = Store.open(tmp_path, now=wall())
+        await killed(store)
+        line = Line()
+        app = App(store, [line], {line.bot: Agent(echo)}, wall=wall, before=Ended(990.0, None, "killed"))
+        await app.stop(deadline_s=1.0)
+
+    clock.run(main())
+    db = peek(tmp_path)
+    assert {one.state for one in history.spans(db, 0.0, 1e10)} == {"up"}, "the next start says since when it was off"
+    db.close()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
 from buoy import __version__
 from buoy.chat import Message
-from tests.gateway.fakes import BEN, BOT, CAT, DOWN, Line, Scripted, Slow, World, answers, hang, play
+from buoy.durable.store import Store
+from buoy.gateway.app import App
+from tests import clock
+from tests.gateway.fakes import BEN, BOT, CAT, DOWN, Line, Scripted, Slow, World, answers, hang, play, wall
 
 
 def test_the_snapshot_is_plain_data_about_everything() -> None:
@@ -41,6 +45,21 @@ def test_the_snapshot_is_plain_data_about_everything() -> None:
         assert told["job_failures"] == 0
 
     play(test, agent, line=Line(proactive=False))
+
+
+@pytest.mark.parametrize(("state", "since"), [("up", 300.0), ("down", 100.0), ("blocked", 100.0)])
+def test_trouble_lasts_since_the_first_bot_has_it_and_health_since_the_last(state: str, since: float) -> None:
+    class Told(Line):
+        def health(self) -> dict[str, Any]:
+            return {"state": state, "since": 300.0 if self.bot == "late" else 100.0}
+
+    async def main() -> None:
+        store = Store.open_memory(now=wall())
+        app = App(store, [Told("early"), Told("late")], {}, wall=wall)
+        assert (app.health()["state"], app.health()["since"]) == (state, since)
+        await app.stop(deadline_s=1.0)
+
+    clock.run(main())
 
 
 def test_a_pause_and_its_cause_show_at_the_first_failure() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from buoy.durable import inbox
+from buoy.durable import history, inbox
 from buoy.errors import StoreError
 from buoy.letters import Loss
 from tests.gateway.fakes import ANN, BOT, Disk, Line, Scripted, World, arrival, play, sleeps, wall
@@ -255,3 +255,24 @@ def test_a_job_that_breaks_fails_its_own_frame_only(monkeypatch: pytest.MonkeyPa
         assert world.line.texts() == ["good"]
 
     play(test, line=Line())
+
+
+def test_what_the_timeline_owes_waits_for_the_disk_as_one_job() -> None:
+    disk = Disk()
+
+    async def test(world: World) -> None:
+        began = wall()
+        with disk.full():
+            for n in range(200):
+                world.app.door.changed(BOT, 0, "down", f"attempt {n}")
+                await asyncio.sleep(5)
+            before = world.store.stats.failed
+            await asyncio.sleep(60)
+            assert world.store.stats.failed - before < 3 * 60, "not two hundred jobs a second"
+        world.app.door.changed(BOT, 0, "up", "")
+        await asyncio.sleep(2)
+        told = [one for one in world.store.read(history.spans, 0.0, wall() + 1) if one.cause.startswith("attempt")]
+        assert [one.cause for one in told] == [f"attempt {n}" for n in range(200)]
+        assert [round(one.from_at - began) for one in told] == [5 * n for n in range(200)], "each when it was"
+
+    play(test, commit=disk)

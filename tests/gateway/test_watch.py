@@ -111,11 +111,26 @@ def test_a_task_that_hinders_the_loop_s_close_does_not_hinder_the_end() -> None:
         assert (code, out) == (EXIT_OK, "ended\nlast words 0\n")
 
 
+def test_an_end_that_had_a_cause_keeps_its_code_past_the_deadline() -> None:
+    lost = "watch.begin_shutdown(74, 'the store is lost'); watch.begin_shutdown(); ended.set()"
+    with child(f"{DEAF}; {lost}") as process:
+        code, out, errors = end(process)
+        assert (code, out[-14:]) == (74, "last words 74\n")
+        assert "the store is lost; not everything had ended" in errors
+
+
 def test_a_stuck_loop_prints_where_it_stands_and_ends_the_process() -> None:
     with child("stuck_here()", stuck_s=0.6) as process:
         code, out, errors = end(process)
         assert (code, out) == (EXIT_LOOP, "last words 70\n")
         assert "stuck for 0.6 s" in errors
+        assert "in stuck_here" in errors
+
+
+def test_a_disk_that_does_not_answer_hides_no_last_word() -> None:
+    with child("watch._last_words = lambda *_: time.sleep(30); stuck_here()", stuck_s=0.6) as process:
+        code, _, errors = end(process)
+        assert code == EXIT_LOOP
         assert "in stuck_here" in errors
 
 

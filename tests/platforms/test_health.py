@@ -55,3 +55,9 @@ def test_news_is_told_once_and_a_state_lasts_over_its_causes() -> None:
     ]
     assert {news[:2] for news in notes.all} == {("102", 1)}
     assert bulletin.since == 140.0, "down since then, whatever the cause is by now"
+
+
+def test_what_was_left_of_a_budget_is_not_known_a_day_later() -> None:
+    state = replace(LIVE, left=50, since=100.0)
+    assert health.told(state, 100.0 + 86_399, None)["identifies_left"] == 50
+    assert health.told(state, 100.0 + 86_400, None)["identifies_left"] is None, "QQ has given new ones since"

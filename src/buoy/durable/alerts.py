@@ -13,13 +13,14 @@ from buoy.durable.retention import first_since
 if TYPE_CHECKING:
     import sqlite3
 
+LOOKED_AT: Final = 10_000  # rows, at most, to find one that is left: some 10 ms, however many there are
 COUNTED: Final = 20_000  # rows looked at, at most, to say what was caught up: some 10 ms of the loop
 
 _LEFT: Final = {  # rules of happenings, and the rows that would still be one
-    "dead_letter": "SELECT 1 FROM outbox WHERE state = 'dead' AND bot = ? LIMIT 1",
-    "unsure_letter": "SELECT 1 FROM outbox WHERE state = 'unsure' AND bot = ? LIMIT 1",
-    "refused_letter": "SELECT 1 FROM outbox WHERE state = 'held' AND bot = ? AND attempts > 0 LIMIT 1",
-    "dead_turn": "SELECT 1 FROM inbox WHERE state = 'dead' AND bot = ? LIMIT 1",
+    "dead_letter": "SELECT bot = ?1 FROM outbox WHERE state = 'dead' ORDER BY id DESC LIMIT ?2",
+    "unsure_letter": "SELECT bot = ?1 FROM outbox WHERE state = 'unsure' ORDER BY id DESC LIMIT ?2",
+    "refused_letter": "SELECT attempts > 0 FROM outbox WHERE state = 'held' AND bot = ?1 LIMIT ?2",
+    "dead_turn": "SELECT bot = ?1 FROM inbox WHERE state = 'dead' ORDER BY id DESC LIMIT ?2",
 }
 
 
@@ -162,9 +163,9 @@ def end(
 
 
 def left(db: sqlite3.Connection, rule: str, bot: str) -> bool:
-    """Say whether a row is left of the happening that ``rule`` tells of."""
+    """Say whether a row is left of the happening that ``rule`` tells of, among the newest."""
     sql = _LEFT.get(rule)
-    return sql is None or db.execute(sql, (bot,)).fetchone() is not None
+    return sql is None or any(is_one for (is_one,) in db.execute(sql, (bot, LOOKED_AT)))
 
 
 def states(db: sqlite3.Connection, bot: str, limit: int = 200) -> list[tuple[float, str]]:
@@ -174,10 +175,14 @@ def states(db: sqlite3.Connection, bot: str, limit: int = 200) -> list[tuple[flo
 
 
 def caught_up(db: sqlite3.Connection, bot: str, since: float, until: float) -> Caught:
-    """Count what an outage from ``since`` to ``until`` kept waiting, as far as it has come by now."""
+    """Count what an outage from ``since`` to ``until`` kept waiting, as far as it has come by now.
+
+    A turn that ended without an answer, skipped or stopped, says why; it is not counted as answered.
+    """
     first = first_since(db, "inbox", since)
     messages, answered = db.execute(
-        "SELECT count(*), coalesce(sum(state = 'done'), 0) FROM (SELECT state, bot, event_at FROM inbox WHERE id >= ?1 "
+        "SELECT count(*), coalesce(sum(state = 'done' AND reason = ''), 0) FROM "
+        "(SELECT state, reason, bot, event_at FROM inbox WHERE id >= ?1 "
         "ORDER BY id LIMIT ?2) WHERE bot = ?3 AND state <> 'stored' AND event_at BETWEEN ?4 AND ?5",
         (first, COUNTED, bot, since, until),
     ).fetchone()
@@ -226,6 +231,11 @@ def failed(db: sqlite3.Connection, notice: int, reason: str, not_before: float) 
 def give_up(db: sqlite3.Connection, notice: int, reason: str, now: float) -> None:
     """Nobody needs it any more."""
     db.execute("UPDATE notice SET state = 'dead', reason = ?, settled_at = ? WHERE id = ?", (reason, now, notice))
+
+
+def give_all_up(db: sqlite3.Connection, reason: str, now: float) -> None:
+    """Nobody can be told any more of what is queued."""
+    db.execute("UPDATE notice SET state = 'dead', reason = ?, settled_at = ? WHERE state = 'queued'", (reason, now))
 
 
 def queued(db: sqlite3.Connection) -> Queued:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import sqlite3
 
-    from buoy.letters import Ended
-
 
 class Span(NamedTuple):
     """A bot in one state from ``from_at`` to ``to_at`` (wall seconds); ``cause`` is for people."""
@@ -34,20 +32,12 @@ def note(db: sqlite3.Connection, bot: str, shard: int, state: str, cause: str, a
     return True
 
 
-def begin(db: sqlite3.Connection, bot: str, shard: int, before: Ended | None, now: float) -> None:
-    """A process starts: the bot was off since ``before``, the end of the last one; None: nothing is known of one."""
-    last = _last(db, bot, shard)
-    if last is not None and last[1] != "off":
-        note(db, bot, shard, "off", "" if before is None else before.why, now if before is None else before.at)
-    note(db, bot, shard, "down", "starting", now)
-
-
-def end(db: sqlite3.Connection, cause: str, now: float) -> None:
-    """The process stops in good order: every bot that was not off is, from now on."""
-    for bot, shard in db.execute("SELECT DISTINCT bot, shard FROM history").fetchall():
+def end(db: sqlite3.Connection, cause: str, at: float) -> None:
+    """The process ended: every bot that was not off is, from ``at`` on, whether the settings still name it or not."""
+    for bot, shard in bots(db):
         last = _last(db, bot, shard)
         if last is not None and last[1] != "off":
-            note(db, bot, shard, "off", cause, now)
+            note(db, bot, shard, "off", cause, at)
 
 
 def bots(db: sqlite3.Connection) -> list[tuple[str, int]]:

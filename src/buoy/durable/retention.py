@@ -47,7 +47,8 @@ def prune(
 ) -> Pruned:
     """Forget one slice of what has ended and is old enough: frames and bodies first, whole rows later.
 
-    What has not ended is kept, however old. Nothing is deleted before its body was pruned.
+    What has not ended is kept, however old, and so is the state that a bot is in. Nothing is deleted before its body
+    was pruned.
     """
     bodies = [_clear(db, table, _older(db, table, now - bodies_s), limit) for table in _TABLES]
     old = now - keys_s
@@ -74,8 +75,9 @@ def prune(
             "DELETE FROM alert WHERE id IN (SELECT id FROM alert WHERE ended_at < ? LIMIT ?)", (old, limit)
         ).rowcount,
         db.execute(
-            "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE id < (SELECT max(id) FROM history) "
-            "AND at < ? LIMIT ?)",
+            "DELETE FROM history WHERE id IN (SELECT id FROM history AS old WHERE at < ?1 AND (state = 'off' "
+            "OR EXISTS (SELECT 1 FROM history WHERE bot = old.bot AND shard = old.shard AND at > old.at AND at < ?1)) "
+            "LIMIT ?2)",
             (old, limit),
         ).rowcount,
     ]

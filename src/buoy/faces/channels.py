@@ -28,6 +28,7 @@ JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
 KINDS: Final = {"recovered": "success", "test": "info"}
 SHORTEST: Final = 4  # parts of an address that are shorter are words, not secrets
 SHOWN: Final = 200
+AT_ONCE: Final = 8  # deliveries of one address that have not ended: more are not begun
 
 
 class Webhook:
@@ -62,18 +63,25 @@ class Apprise:
     Its plugins block, some for minutes: each delivery runs on a daemon thread, and who waits for it may stop waiting.
     """
 
-    def __init__(self, plugin: Any, url: str, place: int) -> None:
-        self.name = f"{place} {urlsplit(url).scheme}"
+    def __init__(self, plugin: Any, scheme: str, place: int, secrets: Sequence[str]) -> None:
+        """``secrets`` are those of every address: what a late delivery complains of may show up in another's."""
+        self.name = f"{place} {scheme}"
         self._plugin = plugin
-        self._secrets = _parts(url)
+        self._secrets = secrets
+        self._free = threading.Semaphore(AT_ONCE)
 
     async def tell(self, title: str, text: str, data: Mapping[str, Any]) -> None:
         """Deliver once; see :class:`buoy.gateway.alerts.channel.Channel`."""
+        if not self._free.acquire(blocking=False):
+            raise ChannelError(f"{AT_ONCE} deliveries have not ended yet")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[str] = loop.create_future()
 
         def run() -> None:
-            failure = self._notify(title, text, KINDS.get(str(data.get("kind")), "warning"))
+            try:
+                failure = self._notify(title, text, KINDS.get(str(data.get("kind")), "warning"))
+            finally:
+                self._free.release()
             with suppress(RuntimeError):  # nobody waits any more, and the loop is closed
                 loop.call_soon_threadsafe(_answer, answer, failure)
 
@@ -110,10 +118,12 @@ def build(settings: Alerts, environ: Mapping[str, str]) -> list[Channel]:
     Raises:
         ConfigError: an address cannot be used; the text names it by its place, never itself.
     """
-    return [_channel(secret.reveal(), place, environ) for place, secret in enumerate(settings.urls, 1)]
+    urls = [secret.reveal() for secret in settings.urls]
+    secrets = _parts(*urls)
+    return [_channel(url, place, environ, secrets) for place, url in enumerate(urls, 1)]
 
 
-def _channel(url: str, place: int, environ: Mapping[str, str]) -> Channel:
+def _channel(url: str, place: int, environ: Mapping[str, str], secrets: Sequence[str]) -> Channel:
     where = f"alerts.urls (BUOY_ALERTS): address {place}"
     try:
         parts = urlsplit(url)
@@ -141,7 +151,7 @@ def _channel(url: str, place: int, environ: Mapping[str, str]) -> Channel:
             f"{where} ({scheme}://) is not understood by apprise; its documents tell how to write it, "
             "and a comma in it must be written %2C in BUOY_ALERTS"
         )
-    return Apprise(plugin, url, place)
+    return Apprise(plugin, scheme, place, secrets)
 
 
 def _answer(future: asyncio.Future[str], failure: str) -> None:
@@ -149,9 +159,9 @@ def _answer(future: asyncio.Future[str], failure: str) -> None:
         future.set_result(failure)
 
 
-def _parts(url: str) -> Sequence[str]:
-    """What of an address must not be shown: everything behind its scheme, longest parts first."""
-    rest = url.partition("://")[2]
+def _parts(*urls: str) -> Sequence[str]:
+    """What of addresses must not be shown: everything behind the scheme, longest parts first."""
+    rest = " ".join(url.partition("://")[2] for url in urls)
     for mark in "/?&=#@:;,+":
         rest = rest.replace(mark, " ")
     found = {part for whole in rest.split() for part in (whole, unquote(whole)) if len(part) >= SHORTEST}

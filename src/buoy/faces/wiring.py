@@ -199,6 +199,8 @@ async def serve(
         log.info("started", bots=list(app.platforms), data=str(config.data_dir), pid=os.getpid())
         app.lost.add_done_callback(lambda _: ended.set())
         await ended.wait()
+        if app.lost.done():
+            watch.begin_shutdown(app.lost.result().exit_code, str(app.lost.result()))
         watch.begin_shutdown()
         on_stop()
         log.info("stopping", deadline_s=config.shutdown.deadline_s)
@@ -208,7 +210,9 @@ async def serve(
         await app.stop(deadline_s=watch.remaining_s)
     except Exception as error:
         code = error.exit_code if isinstance(error, BuoyError) else EXIT_REFUSED
-        leave(code, f"{type(error).__name__}: {error}")
+        why = f"{type(error).__name__}: {error}"
+        leave(code, why)
+        watch.begin_shutdown(code, why)
         raise
     finally:
         watch.begin_shutdown()

@@ -54,7 +54,10 @@ class App:
         schedules: Sequence[Schedule] | None = None,
         before: Ended | None = None,
     ) -> None:
-        """``schedules`` are those of the settings file; None: nothing runs by the clock."""
+        """``schedules`` are those of the settings file; None: nothing runs by the clock.
+
+        ``before`` is how the last process ended; None: nothing is known of one.
+        """
         self.store = store
         self.platforms = {platform.bot: platform for platform in platforms}
         self.agents = dict(agents)
@@ -65,12 +68,14 @@ class App:
         self.worker = Worker(
             store, self.supervisor, self.platforms, self.agents, self.sender, wall=wall, turns=turns, draw=draw
         )
-        self.door = Door(store, self.worker, self.sender, wall=wall, before=before)
+        self.door = Door(store, self.worker, self.sender, wall=wall)
         self.depths = Depths(store)
         self.sections: dict[str, Callable[[], dict[str, Any]]] = {}
         """What the parts around the gateway tell in the snapshot; their names are `health.SECTIONS`."""
         self.timetable = Timetable(store, self.worker, self.sender, self.platforms, self.resolve, wall=wall)
         self._schedules = schedules
+        self._before = before
+        self._has_begun = False
         self.lost: asyncio.Future[StoreLostError] = asyncio.get_running_loop().create_future()
         self._retention = (bodies_days * 86400, keys_days * 86400)
         store.on_lost = self._on_lost
@@ -86,6 +91,7 @@ class App:
             ConfigError: a schedule can never be fired; nothing runs.
             StoreError: what an earlier process left could not be freed; nothing runs.
         """
+        await self._begin()
         if self._schedules is not None:
             await self.timetable.start(self._schedules)
         buried = await self.store.write(inbox.void_claims, self.store.boot)
@@ -100,6 +106,16 @@ class App:
         if self._schedules is not None:
             self.supervisor.keep("schedules", self.timetable.run)
             self.sections["schedules"] = self.timetable.health
+
+    async def _begin(self) -> None:
+        """From here on the timeline is ours: what was up when the last process ended was off since then.
+
+        Its end is no later than a minute after its last sign of life, whoever failed to start since.
+        """
+        if self._before is not None:
+            alive_at = self.store.read(meta.get, "alive_at", self._before.at)
+            await self.store.write(history.end, self._before.why, min(self._before.at, alive_at + SWEEP_S))
+        self._has_begun = True
 
     async def _housekeeping(self) -> None:
         """Note each minute that we are alive and end what was held too long; each hour, prune what is old.
@@ -202,7 +218,8 @@ class App:
         await self.supervisor.stop(timeout_s=deadline_s * CANCEL_SHARE)
         self.worker.give_back()
         await _ended(closing, deadline_s * CANCEL_SHARE)
-        self.store.write(history.end, "stopped in good order", self.wall())
+        if self._has_begun:  # a command that took our place for a moment changed no bot's state
+            self.store.write(history.end, "stopped in good order", self.wall())
         endings = [agent.close() for agent in self.agents.values()]
         endings += [platform.release() for platform in self.platforms.values()]
         await _ended([asyncio.ensure_future(end) for end in endings], deadline_s * CANCEL_SHARE)

@@ -89,7 +89,7 @@ def snapshot(app: App) -> Snapshot:
         started_at=app.started_at,
         uptime_s=round(now - app.started_at, 1),
         state=word,
-        since=max((bot.get("since") or app.started_at for bot in bots.values() if bot["state"] == word), default=now),
+        since=_since(bots, word, app.started_at, now),
         ready=not why,
         not_ready=why,
         ended=None,
@@ -142,6 +142,12 @@ def disk(directory: Path) -> dict[str, Any] | None:
 def worst(states: Iterable[str]) -> str:
     """The state that an operator has to know first."""
     return max(states, key=STATES.index, default="down")
+
+
+def _since(bots: Mapping[str, Any], word: str, started_at: float, now: float) -> float:
+    """All are up since the last one is; something is wrong since the first one is."""
+    times = [bot.get("since") or started_at for bot in bots.values() if bot["state"] == word]
+    return (max if word == "up" else min)(times, default=now)
 
 
 def why_not_ready(bots: Mapping[str, Any], paces: Mapping[str, Any], store: StoreStats, silent_s: float) -> list[str]:

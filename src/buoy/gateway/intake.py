@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from buoy.durable import history, inbox, sessions
 from buoy.durable.store import Store
+from buoy.errors import StoreError, StoreLostError
+from buoy.gateway.commits import STORE_RETRY_S
 from buoy.gateway.sender import Sender
 from buoy.gateway.worker import Worker
-from buoy.letters import Arrival, Cursor, Ended
+from buoy.letters import Arrival, Cursor
 
 if TYPE_CHECKING:
     import sqlite3
 
 WHOLE_S = 300.0  # how often a proof that nothing is missing is written; a gap after a crash may be so much too long
+
+OWED: Final = 1000  # changes that the timeline is owed at most, while the disk takes nothing
+
+_News = tuple[str, int, str, str, float]
+"""Bot, shard, state, cause, and when it began."""
 
 log = structlog.get_logger("buoy.intake")
 
@@ -26,12 +33,11 @@ log = structlog.get_logger("buoy.intake")
 class Door:
     """Satisfies :class:`buoy.letters.Intake`."""
 
-    def __init__(
-        self, store: Store, worker: Worker, sender: Sender, *, wall: Callable[[], float], before: Ended | None = None
-    ) -> None:
+    def __init__(self, store: Store, worker: Worker, sender: Sender, *, wall: Callable[[], float]) -> None:
         self._store = store
-        self._before = before
         self._begun: set[tuple[str, int]] = set()
+        self._owed: list[_News] = []
+        self._is_noting = False
         self._worker = worker
         self._sender = sender
         self._wall = wall
@@ -87,17 +93,43 @@ class Door:
             self._store.write(sessions.mark_whole, bot, shard, session, stored, at)
 
     def changed(self, bot: str, shard: int, state: str, cause: str) -> None:
-        """Note it in the timeline; what came before, when it is the first of this process."""
+        """Note it in the timeline; the first of this process begins with its start."""
         now = self._wall()
         if (bot, shard) not in self._begun:
             self._begun.add((bot, shard))
-            self._sender.commits.later(history.begin, bot, shard, self._before, now)
-        self._sender.commits.later(history.note, bot, shard, state, cause, now)
+            self._owed.append((bot, shard, "down", "starting", now))
+        self._owed.append((bot, shard, state, cause, now))
+        if not self._is_noting:
+            self._note()
+
+    def _note(self) -> None:
+        """Commit what the timeline is owed, as one job however much it is."""
+        self._is_noting = True
+        news, self._owed = self._owed, []
+        self._store.write(_note_all, news).add_done_callback(partial(self._noted, news))
+
+    def _noted(self, news: list[_News], job: asyncio.Future[None]) -> None:
+        self._is_noting = False
+        error = None if job.cancelled() else job.exception()
+        if isinstance(error, StoreError) and not isinstance(error, StoreLostError):
+            if not self._sender.commits.is_stopping:
+                self._is_noting = True
+                self._owed = [*news, *self._owed][-OWED:]
+                asyncio.get_running_loop().call_later(STORE_RETRY_S, self._note)
+        elif error is not None:
+            log.error("the timeline was not noted", reason=str(error))
+        elif self._owed:
+            self._note()
 
     def _tell(self, bot: str, losses: int) -> None:
         for gap in reversed(self._store.read(inbox.gaps, bot, losses)):
             seconds = round(gap.to_at - gap.from_at, 1)
             log.error("gap", **gap._asdict(), seconds=seconds)
+
+
+def _note_all(db: sqlite3.Connection, news: Sequence[_News]) -> None:
+    for bot, shard, state, cause, at in news:
+        history.note(db, bot, shard, state, cause, at)
 
 
 def _put(

@@ -47,6 +47,7 @@ class Watch:
         self._last_words = last_words
         self._beat = time.monotonic()
         self._ends_at: float | None = None
+        self._code, self._why = EXIT_OK, ""
         self._is_over = threading.Event()
         self._read, self._write = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="buoy-watch", daemon=True)
@@ -73,8 +74,9 @@ class Watch:
         self._beat = now
         self._timer = self._loop.call_later(TICK_S, self._tick)
 
-    def begin_shutdown(self) -> None:
-        """From now on the process ends within the deadline, whatever happens."""
+    def begin_shutdown(self, code: int = EXIT_OK, why: str = "") -> None:
+        """From now on the process ends within the deadline, whatever happens, with ``code`` where it has one."""
+        self._code, self._why = (code, f"{why}; ") if code else (self._code, self._why)
         if self._ends_at is None:
             self._ends_at = time.monotonic() + self._deadline_s - RESERVE_S
 
@@ -115,8 +117,9 @@ class Watch:
             if self._ends_at is not None:
                 if now >= self._ends_at:
                     self._leave(
-                        EXIT_OK,
-                        f"not everything had ended after {self._deadline_s:g} s; what is open is in the store",
+                        self._code,
+                        f"{self._why}not everything had ended after {self._deadline_s:g} s; "
+                        "what is open is in the store",
                     )
             elif now - self._beat > self._stuck_s:
                 self._leave(
@@ -129,18 +132,27 @@ class Watch:
         """End the process now; say why first."""
         if self._is_over.is_set():
             return
-        try:  # on a thread that may hang: a pipe that nobody reads blocks who writes to it
-            words = threading.Thread(target=self._say, args=(code, why), kwargs={"is_stuck": is_stuck}, daemon=True)
-            words.start()
-            words.join(SAY_S if is_stuck else RESERVE_S)
+        ends_at = time.monotonic() + (SAY_S if is_stuck else RESERVE_S)
+        try:  # on threads that may hang: a pipe that nobody reads blocks who writes to it, and so does a silent disk
+            words = [
+                threading.Thread(target=self._note, args=(code, why), daemon=True),
+                threading.Thread(target=self._say, args=(why,), kwargs={"is_stuck": is_stuck}, daemon=True),
+            ]
+            for thread in words:
+                thread.start()
+            for thread in words:
+                thread.join(max(0.0, ends_at - time.monotonic()))
         finally:
             os._exit(code)
 
-    def _say(self, code: int, why: str, *, is_stuck: bool) -> None:
-        """Leave a last word, where somebody reads."""
+    def _note(self, code: int, why: str) -> None:
+        """Leave a last word where it is kept."""
         if self._last_words is not None:
             with suppress(Exception):
                 self._last_words(code, why)
+
+    def _say(self, why: str, *, is_stuck: bool) -> None:
+        """Leave a last word, where somebody reads."""
         with suppress(Exception):
             print(f"buoy: {why}", file=sys.stderr, flush=True)  # noqa: T201  no logger: it may be what is stuck
             if is_stuck:

@@ -11,7 +11,7 @@ def snapshot(**changes: Any) -> dict[str, Any]:
     """All is well."""
     calm: dict[str, Any] = {
         "bots": {}, "inbox": {"states": {}, "oldest": {}}, "outbox": {"states": {}, "oldest": {}, "pace": {}},
-        "tasks": {}, "disk": None, "loop": None,
+        "tasks": {}, "uptime_s": 60.0, "disk": None, "loop": None,
     }  # fmt: skip
     return {**calm, **changes}
 

@@ -33,6 +33,11 @@ def look(
     return review(alerts, found, memory or Memory(), NOW, bots=bots, **given_)[0]
 
 
+def look_at(alerts: list[Alert], now: float, **more: Any) -> list[Act]:
+    """A look at happenings only."""
+    return review(alerts, [], Memory(), now, repeat_s=REPEAT_S, bots=UP, **more)[0]
+
+
 DISK = Problem("disk", "", None, "100")
 TOLD = NOW - REPEAT_S
 
@@ -86,6 +91,39 @@ def test_a_happening_ends_when_none_is_left() -> None:
     assert look([fresh], [], UP, left={1: False}) == [Tell(fresh, "dead_letter", "d")], "it happened all the same"
 
 
+def test_what_is_refused_and_goes_out_again_and_again_costs_few_notices() -> None:
+    """A busy group without a quota: each letter is held, and goes out with the next message, a minute later."""
+    ended: list[float] = []
+    row, told = None, 0
+    for at in range(0, 6 * 3600, 15):
+        now, is_held = NOW + at, at % 60 < 30
+        if is_held and row is None:
+            row = alert("refused_letter", since=now, last_at=now, told=0, told_times=0, told_at=None)
+        if row is None:
+            continue
+        past = sum(one > now - ledger.FLAPS_S for one in ended)
+        for act in look_at([row], now, ended={("refused_letter", "b"): past}, left={1: is_held}):
+            if isinstance(act, Tell):
+                told += 1
+                row = act.alert._replace(told=1, told_times=1, told_at=now)
+            else:
+                ended.append(now)
+                row = None
+    assert 6 <= told <= 30
+
+
+@pytest.mark.parametrize("rule", ["cannot_send", "identify_budget"])
+def test_what_nobody_can_see_is_not_over(rule: str) -> None:
+    row, memory = alert(rule, told_at=NOW), Memory(gone={1: NOW - 900})
+    assert look([row], [], DOWN, memory) == []
+    assert look([row], [], UP, memory) == [Recover(row, NOW - 900)]
+
+
+@pytest.mark.parametrize("rule", ["down", "cannot_send", "identify_budget", "agent_away"])
+def test_the_alerts_of_a_bot_that_was_taken_out_end_without_a_word(rule: str) -> None:
+    assert look([alert(rule)], [], {}) == [Close(alert(rule))]
+
+
 def test_a_condition_must_be_gone_for_a_stable_minute() -> None:
     row, memory = alert("disk", "", told_at=NOW), Memory()
     acts: list[Act] = []
@@ -95,6 +133,25 @@ def test_a_condition_must_be_gone_for_a_stable_minute() -> None:
         if at < 120:
             assert acts == [], at
     assert acts == [Recover(row, NOW + 60)]
+
+
+def test_a_clock_that_was_put_back_delays_no_word() -> None:
+    """By eight hours, as on a machine whose hardware clock runs on local time: what is noted lies in the future."""
+    ahead = NOW + 8 * 3600
+    given_: dict[str, Any] = {"repeat_s": REPEAT_S, "ended": {}, "left": {}}
+    acts, memory = review([], [down(ahead)], Memory({("down", "b"): (ahead, ahead)}), NOW, bots=DOWN, **given_)
+    assert acts == []
+    for at in range(15, 180, 15):
+        acts, memory = review([], [down(ahead)], memory, NOW + at, bots=DOWN, **given_)
+        assert acts == []
+    assert review([], [down(ahead)], memory, NOW + 180, bots=DOWN, **given_)[0] == [Raise(down(ahead), NOW)]
+    row = alert("down", since=ahead, told_at=ahead)
+    assert look([row], [down(ahead)], DOWN) == [Tell(row, "down", "why")]
+    acts, memory = review([row], [], Memory(gone={1: ahead}), NOW, bots={"b": ahead}, **given_)
+    assert acts == []
+    for at in range(15, 60, 15):
+        acts, memory = review([row], [], memory, NOW + at, bots={"b": ahead}, **given_)
+    assert review([row], [], memory, NOW + 60, bots={"b": ahead}, **given_)[0] == [Recover(row, NOW)]
 
 
 def test_what_comes_and_goes_must_stay_gone_for_longer() -> None:
@@ -179,6 +236,15 @@ def test_no_story_is_told_twice_or_left_untold(spells: list[tuple[str, int, bool
     kinds = [kind for _, kind, _ in story.said if kind != "repeated"]
     assert kinds == (["raised", "recovered"] * len(kinds))[: len(kinds)], "never raised twice, nor over twice"
     assert len(story.rows) <= 1
+
+
+def test_two_names_that_take_turns_cost_few_notices() -> None:
+    story = Story()
+    for at in range(0, 6 * 3600, 15):
+        rule = ("ip_allowlist", "credentials")[at // 60 % 2]
+        story.look([down(NOW, rule, 0.0)], DOWN, NOW + at, REPEAT_S)
+    assert [at - NOW for at, _, _ in story.said[:2]] == [0, 60], "another name is news at once"
+    assert len(story.said) <= 6 * 4 + 2
 
 
 def test_a_flapping_bot_costs_few_notices() -> None:

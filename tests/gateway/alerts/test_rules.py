@@ -72,6 +72,7 @@ def test_a_trouble_is_found(changes: dict[str, Any], problem: Problem) -> None:
         box("outbox", "queued", 900),
         box("outbox", "held", 3600),
         box("outbox", "dead", 10**6),  # a happening: the database has its alert
+        {**box("outbox", "queued", 10**5), "uptime_s": 59.9},  # it waited while no process ran
         {"disk": {"free_bytes": 200 << 20, "total_bytes": 1 << 30}},
         {"disk": {}},
         {"disk": None},
@@ -105,6 +106,13 @@ def test_an_agent_that_fails_more_than_it_answers(failed: int, done: int, expect
     inbox: dict[str, Any] = {"states": {}, "oldest": {}}
     recent.note(snapshot(inbox={**inbox, "failed": 100, "done": 7}), NOW - 899)
     assert found({"inbox": {**inbox, "failed": 100 + failed, "done": 7 + done}}, recent) == expected
+
+
+def test_a_clock_that_was_put_back_keeps_nothing_for_ever() -> None:
+    recent = Recent()
+    for at in (NOW, NOW - 7200, NOW - 7185):
+        recent.note(snapshot(), at)
+    assert [at for at, _ in recent._samples] == [NOW - 7200, NOW - 7185]
 
 
 def test_what_happened_longer_ago_is_forgotten() -> None:

@@ -211,6 +211,20 @@ def test_what_nobody_takes_waits_and_is_told_in_order_when_the_network_is_back()
     play(test, Phone(is_up=False))
 
 
+def test_a_notice_waits_no_longer_because_the_clock_was_put_back() -> None:
+    async def test(house: House, phone: Phone) -> None:
+        await house.bot("blocked", cause="banned")
+        await asyncio.sleep(20)
+        await house.store.write(
+            lambda db: db.execute("UPDATE notice SET not_before = ?", (wall() + 8 * HOUR_S,)).close()
+        )
+        phone.is_up = True
+        await asyncio.sleep(120)
+        assert phone.kinds() == [("raised", "blocked")]
+
+    play(test, Phone(is_up=False))
+
+
 def test_after_a_week_nobody_needs_it_any_more() -> None:
     async def test(house: House, phone: Phone) -> None:
         await house.bot("blocked", cause="banned")
@@ -242,6 +256,23 @@ def test_without_a_channel_alerts_are_rows_and_no_queue_grows() -> None:
         assert list(house.supervisor.children) == ["alerts:look"]
 
     play(test)
+
+
+def test_what_waits_is_given_up_where_the_channels_were_taken_out() -> None:
+    async def main() -> None:
+        house = House(Store.open_memory(now=wall()), Phone(is_up=False))
+        await house.bot("blocked", cause="banned")
+        await asyncio.sleep(60)
+        assert house.alerts.told()["undelivered"] == 1
+        store = crash(house.store)
+        await house.stop()
+        house = House(store)
+        await asyncio.sleep(60)
+        assert house.alerts.told()["undelivered"] == 0, "or the switch would be silent for ever"
+        await house.stop()
+        await store.close(1.0)
+
+    clock.run(main())
 
 
 # --- crashes -----------------------------------------------------------------------------------------------------
@@ -406,6 +437,26 @@ def test_when_the_ping_is_kept_back(changes: dict[str, Any], why: str) -> None:
     reason = silent_because(**{**FIT, **changes})
     assert why in reason
     assert bool(why) is bool(reason)
+
+
+def test_a_sign_of_life_from_the_future_proves_nothing() -> None:
+    """The clock was put back after the start, and housekeeping stands still."""
+    pings: list[float] = []
+
+    async def ping() -> None:
+        pings.append(wall())
+
+    async def test(house: House, phone: Phone) -> None:
+        del phone
+        ahead = str(wall() + 8 * HOUR_S)
+        await house.store.write(
+            lambda db: db.execute("UPDATE meta SET value = ? WHERE key = 'boot_at'", (ahead,)).close()
+        )
+        house.supervisor.keep("heart", Switch(house.store, house.alerts, ping, 60.0, wall=wall).run)
+        await asyncio.sleep(HOUR_S)
+        assert pings == []
+
+    play(test, Phone())
 
 
 def test_the_switch_falls_silent_while_buoy_cannot_tell_and_speaks_again() -> None:

@@ -17,6 +17,7 @@ from buoy.gateway.alerts.channel import Channel, ChannelError
 
 CHANNEL_S: Final = 30.0  # one channel, one notice
 BACKOFF_S: Final = (30.0, 60.0, 120.0, 300.0, 600.0)
+LONGEST_S: Final = 1.15 * BACKOFF_S[-1]  # a longer wait is one of a clock that was put back
 KEPT_S: Final = 7 * 86_400.0  # what nobody could be told for a week is in the log
 WAKE_S: Final = 60.0
 
@@ -62,7 +63,7 @@ class Delivery:
                 await self._settle_heard()
                 for notice in self._store.read(alerts.due):
                     in_s = notice.not_before - self._wall()
-                    if in_s > 0 and not is_first:
+                    if 0 < in_s <= LONGEST_S and not is_first:
                         waits = min(waits, in_s)
                     elif await self._deliver(notice):
                         waits = 0.0  # the next word about the same alert may be due now

@@ -25,6 +25,9 @@ SETTLE_S: Final = 60.0  # what often passes by itself is no trouble before this
 BLOCKED: Final = {"secret": "credentials", "ip": "ip_allowlist"}  # causes that have a rule of their own
 OUTAGES: Final = frozenset({"down", "blocked", *BLOCKED.values()})  # names of one trouble: a bot is not reachable
 
+UNSEEN: Final = frozenset({"cannot_send", "identify_budget"})  # what nobody can see of a bot that is not up
+OF_BOTS: Final = OUTAGES | UNSEEN | {"agent_away"}
+
 
 class Problem(NamedTuple):
     """One trouble. ``subject`` is a bot or a task, or empty; ``since`` None: nobody knows, it is seen now.
@@ -60,7 +63,7 @@ class Recent:
         counts = {f"restarts of {name}": task["restarts"] for name, task in snapshot["tasks"].items()}
         counts |= {f"turns {name}": snapshot["inbox"].get(name, 0) for name in ("failed", "done")}
         self._samples.append((now, counts))
-        while self._samples[0][0] < now - HOUR_S:
+        while not now - HOUR_S <= self._samples[0][0] <= now:
             self._samples.popleft()
 
     def grown(self, name: str, within_s: float) -> int:
@@ -117,6 +120,9 @@ def _bot(bot: str, told: Mapping[str, Any], limits: Limits) -> Iterable[Problem]
 
 
 def _queues(snapshot: Mapping[str, Any], limits: Limits, now: float) -> Iterable[Problem]:
+    """What waited while no process ran is given a minute: it is under way then."""
+    if snapshot["uptime_s"] < SETTLE_S:
+        return
     inbox, outbox = snapshot["inbox"], snapshot["outbox"]
     for rule, box, state, longest in (
         ("queue_turns", inbox, "waiting", limits.queue_s),

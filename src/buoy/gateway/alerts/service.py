@@ -83,6 +83,8 @@ class Alerts:
         supervisor.keep("alerts:look", self.run)
         if self.delivery.ways:
             supervisor.keep("alerts:deliver", self.delivery.run)
+        else:
+            self._store.write(alerts.give_all_up, "no channel is configured any more", self._wall())
 
     async def run(self) -> None:
         """Look for ever."""

@@ -79,15 +79,16 @@ class Switch:
             await asyncio.sleep(self._period_s)
 
     def _reason(self) -> str:
-        committing = self._store.stats.committing_since
+        committing, now = self._store.stats.committing_since, self._wall()
         try:
-            stored_at = max(self._store.read(meta.get, key, 0.0) for key in ("alive_at", "boot_at"))
+            signs = [self._store.read(meta.get, key, 0.0) for key in ("alive_at", "boot_at")]
+            stored_at = max((at for at in signs if at <= now), default=0.0)  # the clock may have been put back
             unheard_at = self._store.read(alerts.queued).oldest_at
             untold = 0 if self._watched.delivery.ways else len(self._store.read(alerts.open_rows))
         except StoreError as error:
             return str(error)
         return silent_because(
-            now=self._wall(),
+            now=now,
             stored_at=stored_at,
             silent_s=0.0 if committing is None else time.monotonic() - committing,
             looked_at=self._watched.looked_at,

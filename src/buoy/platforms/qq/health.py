@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from buoy.protocol import limits, wire
 from buoy.protocol import session as m
-from buoy.protocol import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ def told(state: m.State, now: float, next_try_at: float | None) -> dict[str, Any
         "unreadable": state.garbage,
         "intents_refused": [flag.name for flag in wire.Intent if flag & refused],
         "intents_reason": state.refusal if refused else "",
-        "identifies_left": state.left,
+        "identifies_left": state.left if now - state.since < limits.DAY_S else None,  # there are new ones each day
         "session": None if session is None else session.id[:8],
         "seen": None if session is None else session.seen,
         "stored": None if session is None else session.stored,
