@@ -154,6 +154,16 @@ def test_bad_questions_get_one_line(path: str, status: int, error: str, tmp_path
     asyncio.run(main())
 
 
+def test_a_method_that_is_not_there_is_told_those_that_are(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with served(tmp_path) as it:
+            for path, allowed in (("/status.json", "GET,HEAD"), ("/act", "POST")):
+                answer = await it.ask(path, method="TRACE")
+                assert (answer.status, answer.headers["allow"]) == (405, allowed)
+
+    asyncio.run(main())
+
+
 def test_everything_is_answered_with_the_headers_that_keep_a_page_safe(tmp_path: Path) -> None:
     static = tmp_path / "static"
     static.mkdir()
