@@ -105,7 +105,7 @@ def test_sending_needs_the_token_here_too(asked: Asked) -> None:
         ({"origin": "http://127.0.0.1:1", "site": "same-site"}, 403),
     ],
 )
-def test_a_page_of_another_site_cannot_even_guess(told: dict[str, str], expected: int) -> None:
+def test_a_page_of_another_site_cannot_even_guess(told: dict[str, Any], expected: int) -> None:
     assert status(Need.ENTER, replace(HERE, **told)) == expected
 
 

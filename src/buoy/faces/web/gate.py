@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 import structlog
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 
 from buoy.errors import BuoyError, ConfigError, StoreError
 from buoy.faces.web.access import Asked, Need, Refusal, decide, has_forwarding, is_local
@@ -221,7 +221,7 @@ class Gate:
 
 def _is_forwarded(request: web.Request) -> bool:
     """A proxy may leave no mark; nginx, unless told otherwise, still gives itself away by its HTTP/1.0."""
-    return has_forwarding(list(request.headers)) or request.version < HttpVersion11
+    return has_forwarding(list(request.headers)) or request.version < (1, 1)
 
 
 async def _form_token(request: web.Request) -> str:
