@@ -9,6 +9,7 @@ import pytest
 
 from buoy import __version__
 from buoy.chat import Message
+from buoy.gateway.health import lasts_since
 from tests.gateway.fakes import BEN, BOT, CAT, DOWN, Line, Scripted, Slow, World, answers, hang, play
 
 
@@ -41,6 +42,15 @@ def test_the_snapshot_is_plain_data_about_everything() -> None:
         assert told["job_failures"] == 0
 
     play(test, agent, line=Line(proactive=False))
+
+
+@pytest.mark.parametrize(
+    ("word", "sinces", "since"), [("up", [10.0, 30.0], 30.0), ("down", [10.0, 30.0], 10.0), ("blocked", [], 99.0)]
+)
+def test_a_word_holds_since_every_bot_is_up_or_since_the_first_is_not(
+    word: str, sinces: list[float], since: float
+) -> None:
+    assert lasts_since(word, sinces, 99.0) == since
 
 
 def test_a_pause_and_its_cause_show_at_the_first_failure() -> None:

@@ -19,7 +19,7 @@ from buoy.chat import span
 from buoy.durable import status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from buoy.durable.store import Store, StoreStats
@@ -89,7 +89,9 @@ def snapshot(app: App) -> Snapshot:
         started_at=app.started_at,
         uptime_s=round(now - app.started_at, 1),
         state=word,
-        since=max((bot.get("since") or app.started_at for bot in bots.values() if bot["state"] == word), default=now),
+        since=lasts_since(
+            word, [bot.get("since") or app.started_at for bot in bots.values() if bot["state"] == word], now
+        ),
         ready=not why,
         not_ready=why,
         ended=None,
@@ -142,6 +144,11 @@ def disk(directory: Path) -> dict[str, Any] | None:
 def worst(states: Iterable[str]) -> str:
     """The state that an operator has to know first."""
     return max(states, key=STATES.index, default="down")
+
+
+def lasts_since(word: str, sinces: Sequence[float], now: float) -> float:
+    """Since when the word holds: all are up since the last one came up; one is down since the first one went down."""
+    return (max if word == "up" else min)(sinces, default=now)
 
 
 def why_not_ready(bots: Mapping[str, Any], paces: Mapping[str, Any], store: StoreStats, silent_s: float) -> list[str]:
