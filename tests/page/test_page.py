@@ -277,7 +277,9 @@ def test_the_timeline_is_read_by_finger_by_keys_and_in_words(browser: Browser, p
         one.until("() => document.querySelectorAll('#timeline .is-blocked').length > 0")
         one.page.locator("#timeline .is-blocked .hit").click()
         expect(one.page.locator("#timeline .pick")).to_contain_text("allowlist")
-        one.page.locator("#timeline .chart").first.focus()
+        chart = one.page.locator("#timeline .chart").first
+        assert chart.get_attribute("aria-label") == "Timeline; the same stands below in words"
+        chart.focus()
         one.page.keyboard.press("ArrowLeft")
         expect(one.page.locator("#timeline .pick")).to_contain_text("Up ")
         one.page.click("#timeline-text summary")

@@ -62,7 +62,7 @@ function row(name, spans, gaps, place, detail) {
   }
   const chart = s(
     "svg",
-    { class: "chart", width: "100%", height: HEIGHT, role: "img", tabindex: 0, "aria-label": t("timeline.label", { name }) },
+    { class: "chart", width: "100%", height: HEIGHT, role: "img", tabindex: 0, "aria-label": t("timeline.label", { name: name && ` ${name}` }) },
     s("line", { class: "water", x1: 0, x2: "100%", y1: WATER, y2: WATER }),
     ...shapes,
   );
