@@ -92,6 +92,23 @@ def test_sending_needs_the_token_here_too(asked: Asked) -> None:
     assert status(Need.SEND, replace(asked, token=True)) == 200
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({}, 200),  # a script
+        ({"origin": "http://127.0.0.1:8765"}, 200),
+        ({"origin": "http://127.0.0.1:8765", "site": "same-origin"}, 200),
+        ({"origin": "https://buoy.example", "site": "same-origin"}, 200),  # a proxy that gives the host another name
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://evil.example", "site": "cross-site"}, 403),
+        ({"origin": "http://127.0.0.1:1", "site": "same-site"}, 403),
+    ],
+)
+def test_a_page_of_another_site_cannot_even_guess(told: dict[str, Any], expected: int) -> None:
+    assert status(Need.ENTER, replace(HERE, **told)) == expected
+
+
 def test_this_machine_may_be_asked_for_the_token_too() -> None:
     assert status(Need.READ, HERE, login_always=True) == 401
     assert status(Need.ACT, replace(HERE, **PAGE), login_always=True) == 401
@@ -100,7 +117,7 @@ def test_this_machine_may_be_asked_for_the_token_too() -> None:
 
 @pytest.mark.parametrize("need", Need)
 def test_every_need_is_refused_to_a_stranger_but_none(need: Need) -> None:
-    assert (status(need, AWAY) == 200) == (need is Need.NOTHING)
+    assert (status(need, AWAY) == 200) == (need in {Need.NOTHING, Need.ENTER})
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from buoy.faces.web import login
-from tests.faces.serving import ACTING, BEARER, TOKEN, Answer, Served, served, settings
+from tests.faces.serving import ACTING, BEARER, TOKEN, Answer, Served, head, served, settings
 
 pytestmark = pytest.mark.usefixtures("quiet")
 FAR = {"X-Forwarded-For": "192.0.2.7"}
@@ -205,6 +206,66 @@ def test_wrong_tokens_are_counted_and_then_none_is_looked_at(tmp_path: Path) -> 
             assert "try again in" in answer.json["error"]
             assert (await it.ask("/send", {}, BEARER)).status == 429
             assert (await it.ask("/status.json", headers=FAR | {"Cookie": session})).status == 200, "who is in stays in"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("guesser", "status"),
+    [
+        ({"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Host": "evil.example", "Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"}, 401),
+        (FAR, 401),
+    ],
+)
+def test_nobody_else_can_use_up_the_guesses_of_this_machine(
+    guesser: dict[str, str], status: int, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with served(tmp_path) as it:
+            for n in range(login.GUESSES):
+                assert (await it.ask("/login", f"token=guess{n}", FORM | guesser)).status == status
+            assert (await it.ask("/send", {}, BEARER)).status == 400, "the token is looked at, then the body"
+
+    asyncio.run(main())
+
+
+def test_guesses_are_forgotten_though_the_clock_was_put_back(tmp_path: Path) -> None:
+    async def main() -> None:
+        now = [time.time()]
+        async with served(tmp_path, wait=False) as it:
+            it.buoy.app.wall = lambda: now[0]  # before the gate takes it
+            while it.web.address is None:
+                await asyncio.sleep(0.005)
+            for n in range(login.GUESSES):
+                await it.ask("/login", f"token=guess{n}", FORM)
+            wait = (await it.ask("/login", "token=guess", FORM)).json["error"]
+            now[0] -= 86_400
+            assert (await it.ask("/login", "token=guess", FORM)).json["error"] == wait
+
+    asyncio.run(main())
+
+
+def test_what_is_meant_for_a_proxy_is_no_wrong_token(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with served(tmp_path) as it:
+            basic = {"Authorization": "Basic b3BlcmF0b3I6cGFzc3dvcmQ="}
+            answer = await it.ask("/login", f"token={TOKEN.replace(' ', '+')}", FORM | FAR | basic)
+            kept = FAR | basic | {"Cookie": answer.cookies[0].split(";")[0]}
+            assert (await it.ask("/status.json", headers=kept)).status == 200
+            assert (await it.ask("/status.json", headers=FAR | basic)).status == 401
+            assert (await it.ask("/send", {}, basic)).status == 401
+
+    asyncio.run(main())
+
+
+def test_a_proxy_that_leaves_no_mark_gives_itself_away_by_its_version(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with served(tmp_path) as it:
+            for path, status in (("/status.json", 401), ("/livez", 200)):
+                reader, _ = await it.open(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{it.port}\r\n\r\n")
+                assert (await head(reader)).status == status
 
     asyncio.run(main())
 

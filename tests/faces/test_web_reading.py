@@ -112,6 +112,19 @@ def test_probes_and_metrics_tell_no_secret_and_nobodys_name(tmp_path: Path) -> N
     asyncio.run(main())
 
 
+def test_a_failure_that_nothing_waits_for_does_not_last(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with served(tmp_path) as it:
+            it.sim.faults.add("accept_then_reset", endpoint="send", count=1)
+            await it.buoy.send(f"qq:c2c:{it.sim.meet('c2c')}", "lost")
+            assert await it.buoy.ends("lost") == "unsure"
+            async with asyncio.timeout(5):
+                while (await it.ask("/readyz")).status != 200:
+                    await asyncio.sleep(0.1)
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("name", ["metrics.md", "metrics.zh.md"])
 def test_every_metric_stands_in_the_documents(name: str, tmp_path: Path) -> None:
     async def main() -> str:
@@ -150,6 +163,16 @@ def test_bad_questions_get_one_line(path: str, status: int, error: str, tmp_path
             answer = await it.ask(path)
             assert (answer.status, answer.json.keys()) == (status, {"error"})
             assert error in answer.json["error"]
+
+    asyncio.run(main())
+
+
+def test_a_method_that_is_not_there_is_told_those_that_are(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with served(tmp_path) as it:
+            for path, allowed in (("/status.json", "GET,HEAD"), ("/act", "POST")):
+                answer = await it.ask(path, method="TRACE")
+                assert (answer.status, answer.headers["allow"]) == (405, allowed)
 
     asyncio.run(main())
 

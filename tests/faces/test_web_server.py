@@ -165,6 +165,23 @@ def test_the_supervisor_alone_can_stop_it_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("lines")
+def test_who_says_nothing_makes_room_for_who_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doorman, "CONNECTIONS", 3)
+
+    async def main() -> None:
+        async with served(tmp_path) as it:
+            _, gone = await it.open("")
+            gone.transport.abort()
+            silent = [(await it.open("GET /livez HTTP"))[0] for _ in range(3)]
+            assert (await it.ask("/livez")).status == 200
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+                await silent[0].readexactly(1)
+            assert not silent[1].at_eof()
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("lines")
 def test_connections_are_bounded_and_say_what_they_want_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,12 +190,20 @@ def test_connections_are_bounded_and_say_what_they_want_in_time(
 
     async def main() -> None:
         async with served(tmp_path) as it:
-            silent = [await it.open("GET /livez HTTP") for _ in range(3)]
+            streams = [await it.listen() for _ in range(3)]
             reader, _ = await it.open("GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             assert (await head(reader)).status == 503
-            for reader, _ in silent:
+            for stream in streams:
+                stream.writer.transport.abort()
+            while it.web.told()["listeners"]:
+                it.web._live._tell(b":\n\n")
+                await asyncio.sleep(0.01)
+            silent = [(await it.open("GET /livez HTTP"))[0] for _ in range(3)]
+            began = asyncio.get_running_loop().time()
+            for reader in silent:
                 with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
                     await reader.readexactly(1)
+            assert asyncio.get_running_loop().time() - began >= 0.1
             reader, writer = await it.open("GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             assert (await head(reader)).status == 200
             await reader.readexactly(3)

@@ -22,6 +22,8 @@ ARGUMENTS = (
 REMEDY = (
     "no Chromium: run `apt-get install chromium fonts-noto-cjk` (as root `make test` does), or name one in CHROMIUM"
 )
+CUT_OFF = "net::ERR_"
+TURNED_AWAY = "status of 401"
 WITHIN_S = 15.0  # longest that a page may take for what has no bound of its own
 
 
@@ -106,3 +108,20 @@ def tab(browser: Browser, url: str, *, expects: Sequence[str] = (), **profile: A
         assert left == []
     finally:
         context.close()
+
+
+def status_of(one: Tab) -> dict[str, Any]:
+    """The snapshot that Buoy tells now."""
+    return dict(one.page.evaluate("fetch('status.json').then((answer) => answer.json())"))
+
+
+def told(one: Tab, status: dict[str, Any]) -> None:
+    """Load the page anew; from now on this snapshot is all that it is told, and no stream (``CUT_OFF``)."""
+    tell(one, status)
+    one.page.route("**/events", lambda route: route.abort())
+    one.page.reload()
+
+
+def tell(one: Tab, status: dict[str, Any]) -> None:
+    """Let the page be told this when it looks next."""
+    one.page.route("**/status.json", lambda route: route.fulfill(json=status))

@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from buoy.gateway.alerts import notices
-from tests.page.browsing import Tab, tab
+from tests.page.browsing import CUT_OFF, TURNED_AWAY, Tab, status_of, tab, told
 from tests.page.harbour import HOSTILE, Harbour, harbour
 from tests.system.processes import wait_until
 
@@ -25,8 +25,6 @@ pytestmark = pytest.mark.system
 TURNS_WITHIN_S = 2.0  # issue 4: outage begins, page turns within 2 s
 GONE = 11255  # protocol.md 4.1: the recipient does not exist; a letter that gets this is dead
 FAR = {"X-Forwarded-For": "203.0.113.9"}  # a proxy speaks for somebody on another machine
-TURNED_AWAY = "status of 401"
-CUT_OFF = "net::ERR_"
 NEXT_TRY = "Number(/next try in (\\d+) s/.exec(document.querySelector('#why .next').textContent)?.[1])"
 SIDE_WIDTH = {"width": 360, "height": 740}
 
@@ -51,21 +49,9 @@ def row_of(one: Tab, name: str) -> str:
     return f".letter:has(.letter-name:text-is('{name}'))"
 
 
-def status_of(one: Tab) -> dict[str, Any]:
-    """The snapshot that Buoy tells now."""
-    return dict(one.page.evaluate("fetch('status.json').then((answer) => answer.json())"))
-
-
 def alert(rule: str, since: float, words: dict[str, dict[str, str]], times: int = 1) -> dict[str, Any]:
     """An open alert as the snapshot tells it."""
     return {"rule": rule, "subject": "", "since": since, "times": times, "words": words}
-
-
-def told(one: Tab, status: dict[str, Any]) -> None:
-    """Load the page anew; from now on this snapshot is all that it is told, and no stream (``CUT_OFF``)."""
-    one.page.route("**/status.json", lambda route: route.fulfill(json=status))
-    one.page.route("**/events", lambda route: route.abort())
-    one.page.reload()
 
 
 # --- the state ---------------------------------------------------------------------------------------------------
@@ -291,7 +277,9 @@ def test_the_timeline_is_read_by_finger_by_keys_and_in_words(browser: Browser, p
         one.until("() => document.querySelectorAll('#timeline .is-blocked').length > 0")
         one.page.locator("#timeline .is-blocked .hit").click()
         expect(one.page.locator("#timeline .pick")).to_contain_text("allowlist")
-        one.page.locator("#timeline .chart").first.focus()
+        chart = one.page.locator("#timeline .chart").first
+        assert chart.get_attribute("aria-label") == "Timeline; the same stands below in words"
+        chart.focus()
         one.page.keyboard.press("ArrowLeft")
         expect(one.page.locator("#timeline .pick")).to_contain_text("Up ")
         one.page.click("#timeline-text summary")

@@ -317,16 +317,18 @@ class Sender:
 
     def health(self) -> dict[str, Any]:
         """Plain data for status."""
-        now = self._clock()
-        paces = {
-            bot: {
-                "paused_s": max(0.0, round(pace.until - now, 1)),
-                "failures": pace.failures,
-                "reason": pace.reason,
-            }
-            for bot, pace in self._paces.items()
-        }
+        paces = {bot: self._paced(bot, self._clock()) for bot in self._paces}
         return {"active": self._active, "lanes": len(self._lanes), "pace": paces, **self.counts}
+
+    def _paced(self, bot: str, now: float) -> dict[str, Any]:
+        """What holds this bot's sends up. A failure that is over, and that nothing waits for, holds nothing up."""
+        pace = self._paces[bot]
+        is_held_up = now < pace.until or pace.is_probing or bool(self._paused[bot])
+        return {
+            "paused_s": max(0.0, round(pace.until - now, 1)),
+            "failures": pace.failures if is_held_up else 0,
+            "reason": pace.reason if is_held_up else "",
+        }
 
     def stop(self) -> None:
         """Start nothing new; what is under way may finish."""

@@ -1,6 +1,7 @@
 """Who may do what over HTTP. Pure: what a request says of itself goes in, a refusal or nothing comes out.
 
-- A probe, the page's own files and the login need nothing.
+- A probe and the page's own files need nothing.
+- Logging in shows the token itself; no other site's page may try: its guesses would count as this machine's.
 - Reading needs the token (as a Bearer, or as the session that a login made of it), but not on the machine itself: a
   loopback peer that names a loopback host and that no proxy speaks for. The host is looked at because a page of
   another site can point its own name at 127.0.0.1 (DNS rebinding); its browser still says that name.
@@ -28,6 +29,7 @@ class Need(Enum):
     """What a path asks for."""
 
     NOTHING = auto()
+    ENTER = auto()
     READ = auto()
     ACT = auto()
     SEND = auto()
@@ -42,7 +44,7 @@ class Asked:
     hosts: tuple[str, ...]
     """Every Host header."""
     is_forwarded: bool = False
-    """A proxy has left its mark."""
+    """A proxy has left its mark, or speaks the HTTP/1.0 that no browser speaks."""
     token: bool | None = None
     """Its Bearer is the token; None: it has none."""
     session: bool = False
@@ -74,6 +76,8 @@ def decide(need: Need, asked: Asked, *, login_always: bool = False) -> Refusal |
     """Say what is in the way of a request; None: nothing. ``login_always``: this machine needs the token too."""
     if need is Need.NOTHING:
         return None
+    if need is Need.ENTER:
+        return OTHER_SITE if _is_of_another_site(asked) else None
     if asked.token is False:
         return WRONG
     if need is Need.SEND:
@@ -123,11 +127,22 @@ def has_forwarding(headers: list[str]) -> bool:
     return any(one.lower().startswith(FORWARDED_PREFIX) or one.lower() in FORWARDED for one in headers)
 
 
+def _is_of_another_site(asked: Asked) -> bool:
+    """Say whether a browser says so; what it says of the site counts, where it says that."""
+    if asked.site is not None:
+        return asked.site in {"cross-site", "same-site"}
+    return asked.origin is not None and not _is_ours(asked.origin, asked.hosts)
+
+
 def _is_same_origin(asked: Asked) -> bool:
     """A browser names the origin with every POST; what names none is no browser, and has to show the token."""
     if asked.site is not None and asked.site != "same-origin":
         return False
     if asked.origin is not None:
-        scheme, _, host = asked.origin.partition("://")
-        return scheme in {"http", "https"} and (host.lower(),) == tuple(one.lower() for one in asked.hosts)
+        return _is_ours(asked.origin, asked.hosts)
     return asked.site == "same-origin" or bool(asked.token)
+
+
+def _is_ours(origin: str, hosts: tuple[str, ...]) -> bool:
+    scheme, _, host = origin.partition("://")
+    return scheme in {"http", "https"} and (host.lower(),) == tuple(one.lower() for one in hosts)

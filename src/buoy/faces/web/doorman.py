@@ -18,21 +18,31 @@ class Doorman:
 
     def __init__(self, server: web.Server) -> None:
         self._server = server
-        self._silent: dict[asyncio.BaseProtocol, asyncio.TimerHandle] = {}
+        self._silent: dict[web.RequestHandler, asyncio.TimerHandle] = {}
 
     def __call__(self) -> asyncio.BaseProtocol:
         """Let one connection in, or turn it away."""
-        if len(self._server.connections) >= CONNECTIONS:
+        if len(self._server.connections) >= CONNECTIONS and not self._has_made_room():
             return _Turned()
         handler = self._server()
         self._silent[handler] = asyncio.get_running_loop().call_later(HEAD_S, self._too_slow, handler)
         return handler
 
-    def heard(self, handler: asyncio.BaseProtocol) -> None:
+    def heard(self, handler: web.RequestHandler) -> None:
         """Note that a connection has said what it wants; from then on aiohttp's own time limits hold."""
         timer = self._silent.pop(handler, None)
         if timer is not None:
             timer.cancel()
+
+    def _has_made_room(self) -> bool:
+        """Cut who has said nothing for longest: a probe that speaks at once is heard whoever holds connections open."""
+        for handler in list(self._silent):
+            was_there = handler.transport is not None
+            self.heard(handler)
+            cut(handler)
+            if was_there:
+                return True
+        return False
 
     def _too_slow(self, handler: web.RequestHandler) -> None:
         self._silent.pop(handler, None)

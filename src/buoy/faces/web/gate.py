@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from buoy.errors import BuoyError, ConfigError, StoreError
-from buoy.faces.web.access import Asked, Need, Refusal, decide, has_forwarding
+from buoy.faces.web.access import Asked, Need, Refusal, decide, has_forwarding, is_local
 from buoy.faces.web.doorman import cut
 from buoy.faces.web.live import FullError, Live
 from buoy.faces.web.login import COOKIE, SESSION_S, Guesses, Keys
@@ -49,11 +49,19 @@ class Gate:
     """The web application around the routes. ``doorman`` is told of every request that has begun."""
 
     def __init__(
-        self, routes: Routes, live: Live, keys: Keys, *, wall: Callable[[], float], login_always: bool = False
+        self,
+        routes: Routes,
+        live: Live,
+        keys: Keys,
+        *,
+        wall: Callable[[], float],
+        clock: Callable[[], float],
+        login_always: bool = False,
     ) -> None:
         self._live = live
         self._keys = keys
         self._wall = wall
+        self._clock = clock
         self._login_always = login_always
         self._guesses = Guesses()
         self._needs: dict[Any, Need] = {}
@@ -62,7 +70,7 @@ class Gate:
         self.application.on_response_prepare.append(_dress)
         extra = [
             ("GET", "/events", Need.READ, self._events),
-            ("POST", "/login", Need.NOTHING, self._login),
+            ("POST", "/login", Need.ENTER, self._login),
             ("POST", "/logout", Need.ACT, self._logout),
         ]
         for method, path, need, handler in [*extra, *routes.table]:
@@ -104,7 +112,10 @@ class Gate:
             refusal = self._refusal(request)
             return await handler(request) if refusal is None else _refused(refusal.status, refusal.error)
         except web.HTTPException as error:
-            return _refused(error.status, _words(error))
+            response = _refused(error.status, _words(error))
+            if isinstance(error, web.HTTPMethodNotAllowed):
+                response.headers["Allow"] = error.headers["Allow"]
+            return response
         except (BadRequestError, ConfigError) as error:
             return _refused(400, str(error))
         except StoreError as error:
@@ -122,12 +133,12 @@ class Gate:
         if need is Need.NOTHING:
             return None
         token: bool | None = None
-        if "Authorization" in request.headers:
+        scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer":  # another scheme is meant for a proxy in front
             wait = self._wait_s(request)
             if wait is not None:
                 return wait
-            scheme, _, text = request.headers["Authorization"].partition(" ")
-            token = scheme.lower() == "bearer" and self._is_token(request, text.strip())
+            token = self._is_token(request, text.strip())
         return decide(need, self._asked(request, token), login_always=self._login_always)
 
     def _asked(self, request: web.Request, token: bool | None) -> Asked:  # noqa: FBT001
@@ -135,7 +146,7 @@ class Gate:
         return Asked(
             peer=request.remote or "",
             hosts=tuple(headers.getall("Host", [])),
-            is_forwarded=has_forwarding(list(headers)),
+            is_forwarded=_is_forwarded(request),
             token=token,
             session=self._keys.is_session(request.cookies.get(COOKIE, ""), self._wall()),
             origin=headers.get("Origin"),
@@ -147,7 +158,7 @@ class Gate:
     # --- the token ---------------------------------------------------------------------------------------------------
 
     def _wait_s(self, request: web.Request) -> Refusal | None:
-        wait_s = self._guesses.wait_s(request.remote or "", self._wall())
+        wait_s = self._guesses.wait_s(self._guesser(request), self._clock())
         if not wait_s:
             return None
         return Refusal(429, f"too many wrong tokens from this address; try again in {math.ceil(wait_s)} s")
@@ -155,8 +166,12 @@ class Gate:
     def _is_token(self, request: web.Request, text: str) -> bool:
         if self._keys.is_token(text):
             return True
-        self._guesses.wrong(request.remote or "", text, self._wall())
+        self._guesses.wrong(self._guesser(request), text, self._clock())
         return False
+
+    def _guesser(self, request: web.Request) -> str:
+        """Whose guesses are counted together. What somebody else makes this machine ask is not its own guess."""
+        return f"{request.remote or ''}{'' if is_local(self._asked(request, None)) else ' for others'}"
 
     async def _login(self, request: web.Request) -> web.Response:
         wait = self._wait_s(request)
@@ -202,6 +217,11 @@ class Gate:
         finally:
             await news.aclose()  # type: ignore[attr-defined]
         return response
+
+
+def _is_forwarded(request: web.Request) -> bool:
+    """A proxy may leave no mark; nginx, unless told otherwise, still gives itself away by its HTTP/1.0."""
+    return has_forwarding(list(request.headers)) or request.version < (1, 1)
 
 
 async def _form_token(request: web.Request) -> str:

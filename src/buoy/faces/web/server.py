@@ -123,6 +123,7 @@ class Web:
             self._live,
             login.Keys(token),
             wall=self._app.wall,
+            clock=asyncio.get_running_loop().time,
             login_always=settings.login == "always",
         )
         self._runner = web.AppRunner(

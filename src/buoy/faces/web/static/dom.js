@@ -28,7 +28,8 @@ export const prose = (text) => text.split("`").map((part, index) => (index % 2 ?
 
 // Makes the children of `parent` those of `items`, in order; a child whose key stays is kept, with focus and all.
 export function sync(parent, items, keyOf, make, update = () => {}) {
-  const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  const gone = new Set(parent.children);
+  const known = new Map([...gone].map((child) => [child.dataset.key, child]));
   let place = parent.firstElementChild;
   for (const item of items) {
     const key = keyOf(item);
@@ -38,11 +39,12 @@ export function sync(parent, items, keyOf, make, update = () => {}) {
       child.dataset.key = key;
     }
     known.delete(key);
+    gone.delete(child);
     if (child === place) place = place.nextElementSibling;
     else parent.insertBefore(child, place);
     update(child, item);
   }
-  for (const gone of known.values()) gone.remove();
+  for (const child of gone) child.remove();
 }
 
 // --- what changes by the second -----------------------------------------------------------------------------

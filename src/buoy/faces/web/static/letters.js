@@ -1,7 +1,7 @@
 // What needs a person: letters that are dead, unsure or held, and dead turns; to try again or to drop.
 
 import { $, h, mark, setText, sync, ticking } from "./dom.js";
-import { language, named, t } from "./language.js";
+import { count, language, named, t } from "./language.js";
 import { exact, now, since } from "./time.js";
 import { ask, post } from "./wire.js";
 import { openTrace } from "./trace.js";
@@ -12,6 +12,12 @@ const ENDED = new Set(["sent", "dropped", "done", "merged"]);
 const STUCK = new Set(["dead", "held", "unsure"]);
 const acted = new Map(); // row name -> {item, at, state, text, bad}
 let listed = [];
+let stuck = 0; // how many there are, listed or not
+
+export function countStuck({ inbox, outbox }) {
+  const { held, unsure, dead } = outbox.states;
+  stuck = held + unsure + dead + inbox.states.dead;
+}
 
 export async function loadLetters() {
   const [dead, unsure, held, turns] = await Promise.all([
@@ -37,7 +43,8 @@ export function showLetters() {
   for (const [name, fate] of acted) rows.set(name, { ...fate.item, ...rows.get(name), at: fate.item.at });
   const shown = [...rows.values()].sort((a, b) => b.at - a.at).slice(0, SHOWN);
   $("letters-none").hidden = rows.size > 0;
-  setText($("letters-sum"), rows.size > SHOWN ? t("letters.more", { shown: SHOWN, all: rows.size }) : "");
+  const all = Math.max(stuck, rows.size);
+  setText($("letters-sum"), all > SHOWN ? t("letters.more", { shown: SHOWN, all: count(all) }) : "");
   sync($("letters"), shown, (one) => `${language()} ${one.name}`, make, update);
 }
 

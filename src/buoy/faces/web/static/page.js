@@ -4,7 +4,7 @@ import { showAlerts } from "./alerts.js";
 import { $, changed, setText, tick } from "./dom.js";
 import { showHero } from "./hero.js";
 import { choose, other, t, translate } from "./language.js";
-import { loadLetters, showLetters } from "./letters.js";
+import { countStuck, loadLetters, showLetters } from "./letters.js";
 import { showMachine, showQuotas } from "./quotas.js";
 import { showQueues } from "./queues.js";
 import { recall, remember } from "./memory.js";
@@ -23,6 +23,7 @@ let heardAt = browserNow();
 let lost = null;
 let stop = () => {};
 const told = {}; // what was fetched besides the snapshot, to be shown again in another language
+const elapsed = () => performance.now() / 1000; // what is due is due though the clock was put back
 const askedAt = { timeline: 0, letters: 0, traffic: 0 };
 const dueAt = { timeline: 0, letters: 0, traffic: 0 };
 
@@ -32,12 +33,15 @@ function start() {
 }
 
 function hear(snapshot) {
+  if (status && status.version !== snapshot.version) return location.reload(); // this page is the old one's
   const wasLost = lost !== null;
-  [status, heardAt, lost] = [snapshot, browserNow(), null];
+  [status, lost] = [snapshot, null];
   learn(snapshot.at);
   $("login").hidden = true;
   $("board").hidden = false;
+  countStuck(snapshot);
   show();
+  heardAt = browserNow();
   const states = Object.values(snapshot.bots).map((bot) => [bot.state, bot.since, bot.cause]);
   const { held, unsure, dead } = snapshot.outbox.states;
   if (changed("states", states) || wasLost) soon("timeline");
@@ -55,7 +59,8 @@ function lose(nextAtMs) {
 
 function lock() {
   stop();
-  status = lost = null;
+  if (status) return location.reload(); // whoever is out finds nothing here of what was shown
+  lost = null;
   $("board").hidden = true;
   $("login").hidden = false;
   $("machine").replaceChildren();
@@ -86,7 +91,7 @@ const PARTS = {
 const soon = (name) => (dueAt[name] = Math.min(dueAt[name], askedAt[name] + SOONEST_S));
 
 async function fetchDue() {
-  const at = browserNow();
+  const at = elapsed();
   const jobs = Object.keys(PARTS)
     .filter((name) => at >= dueAt[name])
     .map((name) => {

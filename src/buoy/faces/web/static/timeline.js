@@ -62,7 +62,7 @@ function row(name, spans, gaps, place, detail) {
   }
   const chart = s(
     "svg",
-    { class: "chart", width: "100%", height: HEIGHT, role: "img", tabindex: 0, "aria-label": t("timeline.label", { name }) },
+    { class: "chart", width: "100%", height: HEIGHT, role: "img", tabindex: 0, "aria-label": t("timeline.label", { name: name && ` ${name}` }) },
     s("line", { class: "water", x1: 0, x2: "100%", y1: WATER, y2: WATER }),
     ...shapes,
   );
@@ -80,10 +80,11 @@ function ticks(from, to, place) {
   first.setMinutes(0, 0, 0);
   while (first.getHours() % HOURS || first.getTime() < from * 1000) first.setHours(first.getHours() + 1);
   const labels = [];
-  for (let at = first.getTime() / 1000; at < to; at += HOURS * 3600) {
+  for (const one = first; one.getTime() < to * 1000; one.setHours(one.getHours() + HOURS)) {
+    const at = one.getTime() / 1000;
     const x = place(at);
     if (x < 3 || x > 97) continue;
-    const wide = new Date(at * 1000).getHours() % (HOURS * 2) ? "tick minor" : "tick";
+    const wide = one.getHours() % (HOURS * 2) ? "tick minor" : "tick";
     labels.push(s("text", { class: wide, x: `${x}%`, y: 12 }, hour(at)));
   }
   return s("svg", { class: "ticks", width: "100%", height: 16, "aria-hidden": "true" }, ...labels);

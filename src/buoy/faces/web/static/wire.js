@@ -41,47 +41,49 @@ export async function reason(answer) {
 
 // Calls `on.status(snapshot)` for each snapshot, `on.lost(nextAt)` when contact ends (the time of the next try in ms),
 // `on.locked()` when a login is needed. Goes on trying until the function that it returns is called. A stream that ends
-// is not yet a loss: it looks once more first, and goes on looking where no stream can be had.
+// is not yet a loss: it looks once more first, and goes on looking where no stream can be had. So does a page that nobody
+// sees: a browser opens six connections to a place, and six streams would leave none for the page that is looked at.
 export function follow(on) {
   let stream = null;
   let watch = 0;
-  let stopped = false;
+  let turn = 0; // whoever waited for an answer goes on only if nobody began anew meanwhile
 
-  async function look() {
-    let told;
+  async function begin({ rest } = {}) {
+    const mine = ++turn;
+    hangUp();
     try {
-      told = await ask("status.json");
+      const told = await ask("status.json");
+      if (mine !== turn) return;
+      on.status(told);
     } catch (error) {
-      if (stopped) return false;
+      if (mine !== turn) return;
       if (error instanceof NoEntryError) on.locked();
       else lose();
-      return false;
+      return;
     }
-    if (!stopped) on.status(told);
-    return !stopped;
+    if (mine !== turn) return;
+    const rests = rest ?? (document.hidden ? LOOK_MS : 0);
+    if (rests) watch = setTimeout(begin, rests);
+    else open();
   }
 
-  async function begin() {
-    if (!(await look())) return;
+  function open() {
     stream = new EventSource("events");
     stream.addEventListener("status", (event) => {
+      on.status(JSON.parse(event.data)); // what cannot be shown is no news: then this page has no contact
       listen();
-      on.status(JSON.parse(event.data));
     });
-    stream.onerror = async () => {
-      hangUp();
-      if (await look()) watch = setTimeout(begin, RETRY_MS);
-    };
+    stream.onerror = () => begin({ rest: RETRY_MS });
     listen();
   }
 
   function listen() {
     clearTimeout(watch);
-    watch = setTimeout(lose, QUIET_MS);
+    if (stream) watch = setTimeout(lose, QUIET_MS);
   }
 
   function lose() {
-    if (stopped) return;
+    turn += 1;
     hangUp();
     watch = setTimeout(begin, RETRY_MS);
     on.lost(Date.now() + RETRY_MS);
@@ -93,9 +95,12 @@ export function follow(on) {
     clearTimeout(watch);
   }
 
+  const turned = () => begin();
+  document.addEventListener("visibilitychange", turned);
   begin();
   return () => {
-    stopped = true;
+    document.removeEventListener("visibilitychange", turned);
+    turn += 1;
     hangUp();
   };
 }

@@ -111,7 +111,7 @@ export const en = {
   "timeline": "The last 24 hours",
   "timeline.text": "In words",
   "timeline.hint": "Touch the line to read what happened; arrow keys work too.",
-  "timeline.label": "Timeline {name}; the same stands below in words",
+  "timeline.label": "Timeline{name}; the same stands below in words",
   "timeline.sum": "up {percent} % · interruptions: {count}, in all {span}",
   "timeline.calm": "Up without interruption.",
   "gap.words": "Gap {when}: {cause}; {done}",

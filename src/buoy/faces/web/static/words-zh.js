@@ -111,7 +111,7 @@ export const zh = {
   "timeline": "最近 24 小时",
   "timeline.text": "文字说明",
   "timeline.hint": "点按时间线查看发生了什么，也可用方向键。",
-  "timeline.label": "时间线 {name}，下面有同样内容的文字说明",
+  "timeline.label": "时间线{name}，下面有同样内容的文字说明",
   "timeline.sum": "在线 {percent}% · 中断 {count} 次，共 {span}",
   "timeline.calm": "一直在线，没有中断。",
   "gap.words": "缺口 {when}：{cause}；{done}",
