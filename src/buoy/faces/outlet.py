@@ -35,7 +35,7 @@ class Outlet:
         self._write = write
         self._word_about_lost = lost
         self._limit = limit
-        # Its put may run inside of itself: a finalizer that logs comes at any moment, and would wait for a lock for ever.
+        # Its put may run inside of itself: a finalizer that logs comes at any moment, and would wait for a lock.
         self._lines: SimpleQueue[str | threading.Event] = SimpleQueue()
         self._dropped = 0
         self._told = 0
