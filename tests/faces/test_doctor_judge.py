@@ -125,6 +125,7 @@ ROWS: list[tuple[dict[str, Any], dict[Verdict, Level]]] = [
     ({"process": Running()}, OFF),
     ({"process": Running(error="it does not answer")}, {V.STUCK: F}),
     ({"process": Running(holder="pid 9")}, {V.STUCK: F}),
+    ({"process": Running(is_hidden=True, sockets={"1": "pid 9"})}, {}),
     ({"process": Running(is_address_stale=True)}, OFF | {V.STALE_ADDRESS: W}),
     ({"process": Running(sockets={"1": "pid 9"})}, OFF | {V.TWO_SOCKETS: F}),
     (of_buoy(tasks={"qq:1:shard0": {"restarts": 4, "last_end": "ValueError"}}), {V.RESTARTING: W}),

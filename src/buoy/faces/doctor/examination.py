@@ -196,6 +196,8 @@ async def _try(
         return None  # no address to connect to, and the calls say why
     elif process.error or process.holder is not None:
         why = "a Buoy holds the data directory"
+    elif process.is_hidden:
+        why = "this user may not see whether a Buoy runs"
     elif bot.app_id in process.sockets:
         why = "another process is connected with this AppID"
     elif call.remaining is not None and call.remaining <= LEFT:
