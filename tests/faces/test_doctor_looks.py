@@ -30,7 +30,7 @@ from buoy.faces.doctor.aside import aside
 from buoy.faces.doctor.facts import Agent, Facts, Folder, Settings
 from buoy.faces.doctor.judge import judge
 from buoy.faces.doctor.mend import mend
-from buoy.faces.doctor.verdicts import Verdict
+from buoy.faces.doctor.verdicts import Check, Verdict, found
 from buoy.faces.wiring import socket_name
 from tests.system.disks import needs_root, small_disk
 from tests.transport.servers import Peer, serve
@@ -231,6 +231,21 @@ def test_what_is_mended_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     ((_, line),) = mend(missing, tmp_path / "file" / "new")
     assert line.startswith("could not: ")
+
+
+@needs_root
+def test_settings_that_another_user_reads_as_buoy_are_left_readable(tmp_path: Path) -> None:
+    file, directory = tmp_path / "buoy.toml", tmp_path / "data"
+    file.touch(0o644)
+    directory.mkdir()
+    os.chown(directory, 65534, 65534)
+    finding = found(Check.SETTINGS, V.SECRET_FILE, "", str(file))
+    ((_, done),) = mend([finding], directory)
+    assert "chmod 640" in done
+    assert file.stat().st_mode & 0o777 == 0o644
+    os.chown(directory, 0, 0)
+    list(mend([finding], directory))
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_the_logins_of_doctors_are_counted_for_a_day() -> None:
