@@ -93,6 +93,13 @@ def test_a_file_of_root_in_the_folder_is_named_and_no_database_is_called_damaged
         assert "from a backup" not in done.stderr
 
 
+def test_an_encoding_that_lacks_a_letter_costs_the_letter_only(tmp_path: Path) -> None:
+    with buoy(tmp_path / "data", "http://127.0.0.1:1", LC_ALL="zh_CN.UTF-8", PYTHONIOENCODING="ascii") as one:
+        done = one.command("doctor", "--no-connect")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "\\u" in done.stdout
+
+
 def forget(one: Buoy) -> None:
     """Take away what the processes left for the machine."""
     lock = machine_path(f"{one.environ['QQ_API_BASE']} {APP_ID}")
