@@ -359,6 +359,13 @@ def test_a_program_has_to_be_there(tmp_path: Path) -> None:
     assert (seen.state, "no-such-program-here" in seen.text) == ("setup", True)
 
 
+def test_a_function_is_looked_for_where_the_running_buoy_looks(tmp_path: Path) -> None:
+    (tmp_path / "beside_the_settings.py").write_text("async def answer(turn):\n    return 'x'\n")
+    told = config(tmp_path, BUOY_AGENT="python:beside_the_settings:answer").bots[0]
+    assert asyncio.run(answering.look(told, {}, tmp_path)).state == "ok"
+    assert asyncio.run(answering.look(told, {})).state == "setup"
+
+
 @pytest.mark.parametrize(
     ("source", "state", "words"),
     [

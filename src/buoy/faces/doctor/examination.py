@@ -61,7 +61,7 @@ async def examine(
         for bot in config.bots
     )
     names = tuple(bot.app_id for bot in bots)
-    agents = [answering.look(bot, theirs, within_s=deadlines.agent_s) for bot in config.bots]
+    agents = [answering.look(bot, theirs, process.folder, within_s=deadlines.agent_s) for bot in config.bots]
     here, there, answers = await asyncio.gather(
         _machine(config, process, wall(), names),
         _qq(config, theirs, process, connect=connect, wall=wall, deadlines=deadlines),

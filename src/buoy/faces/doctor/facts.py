@@ -60,6 +60,8 @@ class Running:
     """Who holds the machine's lock of a bot, where it is not the Buoy of this directory."""
     proxies: dict[str, str] | None = None
     """The running Buoy's proxy variables, without user and password; None: not known."""
+    folder: Path | None = None
+    """Where the running Buoy was started; None: not known."""
     own_proxies: dict[str, str] = field(default_factory=dict)
     """This shell's."""
 
