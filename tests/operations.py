@@ -13,6 +13,7 @@ from typing import Literal
 from buoy.faces.doctor import words as doctor
 from buoy.faces.doctor.verdicts import WARNINGS
 from buoy.gateway.alerts import words as alerts
+from buoy.protocol.session import REMEDIES
 from tests.resilience import fill
 
 ROOT = Path(__file__).parent.parent
@@ -22,6 +23,7 @@ PAGES: dict[Literal["en", "zh"], Path] = {
 HEADS = {"en": ("you see", "it means", "do"), "zh": ("看到", "意味着", "该做")}
 CAUSE_HEADS = {"en": ("cause", "do"), "zh": ("原因", "该做")}
 ALONE = {"en": "nothing: Buoy gets over it by itself", "zh": "不用管：Buoy 会自己恢复"}
+PERSON = {"en": "see the alert about it above", "zh": "见上面对应的告警"}
 CAUSES = {
     "en": "What an alert about a bot that is down or blocked names as the cause:",
     "zh": "机器人断线或受阻的告警会写明以下原因之一：",
@@ -46,7 +48,10 @@ def of_alerts(language: Literal["en", "zh"]) -> str:
     rules = table(HEADS[language], ((f"**{plain(t.title)}**", plain(t.means), plain(t.do)) for t in texts))
     causes = table(
         CAUSE_HEADS[language],
-        ((told[language].says, told[language].do or ALONE[language]) for told in alerts.CAUSES.values()),
+        (
+            (told[language].says, told[language].do or (PERSON if cause in REMEDIES else ALONE)[language])
+            for cause, told in alerts.CAUSES.items()
+        ),
     )
     return f"{rules}\n\n{CAUSES[language]}\n\n{causes}"
 

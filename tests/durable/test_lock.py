@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,15 @@ def test_who_holds_a_lock_is_told_without_taking_it(tmp_path: Path) -> None:
     held.release()
     assert holder(path) is None
     Lock(path, "{holder}").release()
+
+
+def test_who_only_looks_turns_no_start_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "GLANCE_S", 2.0)
+    lock_directory(tmp_path).release()
+    looking = os.open(tmp_path / "lock", os.O_RDWR)
+    fcntl = pytest.importorskip("fcntl")
+    fcntl.flock(looking, fcntl.LOCK_EX)
+    timer = threading.Timer(0.001, os.close, (looking,))
+    timer.start()
+    lock_directory(tmp_path).release()
+    timer.join()

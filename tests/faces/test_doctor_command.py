@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
+import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from buoy.durable.lock import machine_path
 from buoy.faces.doctor import show
 from buoy.faces.doctor.verdicts import Check, Verdict, found, well
+from tests.system.disks import needs_root
 from tests.system.processes import APP_ID, SECRET, Buoy, Platform, buoy, platform
 
 
@@ -28,6 +32,72 @@ def verdicts(told: dict[str, Any]) -> set[str]:
 
 def identifies(sim: Platform) -> int:
     return int(sim.state()["counters"].get("identifies", 0))
+
+
+SOMEBODY = 65534
+AS_SOMEBODY = f"""
+import encodings.idna, os, pwd, sys
+import buoy.faces.cli, buoy.faces.doctor.command, buoy.faces.logs, buoy.faces.status, rich.console, openai
+from buoy.faces.main import main
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setresgid({SOMEBODY}, {SOMEBODY}, {SOMEBODY})
+    os.setresuid({SOMEBODY}, {SOMEBODY}, {SOMEBODY})
+sys.argv = ["buoy", *sys.argv[1:]]
+main()
+"""
+
+
+def as_somebody(one: Buoy, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user who does not own the data; where we are no root, they are closed to us, too."""
+    argv, environ = [sys.executable, "-c", AS_SOMEBODY, *arguments], os.environ | one.environ
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, env=environ, cwd="/")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="owners are POSIX")
+def test_another_user_is_told_that_it_is_another_user_and_that_nothing_is_known(tmp_path: Path) -> None:
+    with platform() as sim, buoy(tmp_path / "data", sim.api_base) as one:
+        one.start()
+        tmp_path.chmod(0o700 if os.geteuid() == 0 else 0)
+        try:
+            told = report(as_somebody(one, "doctor", "--json"))
+            assert verdicts(told) == {"data_unusable", "no_alerts"}
+            for command in ("logs", "status"):
+                done = as_somebody(one, command)
+                assert done.returncode in {1, 74}, done
+                assert done.stdout == ""
+                assert "run this as the user" in done.stderr
+                assert done.stderr.count("\n") == 1, done.stderr
+        finally:
+            tmp_path.chmod(0o700)
+
+
+@needs_root
+def test_a_file_of_root_in_the_folder_is_named_and_no_database_is_called_damaged(tmp_path: Path) -> None:
+    with platform() as sim, TemporaryDirectory() as name, buoy(Path(name) / "data", sim.api_base) as one:
+        Path(name).chmod(0o755)
+        one.start()
+        one.terminate()
+        os.chown(one.directory, SOMEBODY, SOMEBODY)
+        told = report(as_somebody(one, "doctor", "--json", "--no-connect"))
+        (finding,) = (one for one in told["findings"] if one["verdict"] == "data_unusable")
+        assert finding["cause"].endswith("buoy.db belongs to another user (root)")
+        assert verdicts(told) == {"data_unusable", "no_alerts"}
+
+        for file in one.directory.iterdir():
+            os.chown(file, SOMEBODY, SOMEBODY)
+        one.directory.chmod(0o500)
+        done = as_somebody(one, "status")
+        assert done.returncode == 74
+        assert "correct who owns it and its folder" in done.stderr
+        assert "from a backup" not in done.stderr
+
+
+def test_an_encoding_that_lacks_a_letter_costs_the_letter_only(tmp_path: Path) -> None:
+    with buoy(tmp_path / "data", "http://127.0.0.1:1", LC_ALL="zh_CN.UTF-8", PYTHONIOENCODING="ascii") as one:
+        done = one.command("doctor", "--no-connect")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "\\u" in done.stdout
 
 
 def forget(one: Buoy) -> None:

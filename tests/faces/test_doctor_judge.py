@@ -125,6 +125,7 @@ ROWS: list[tuple[dict[str, Any], dict[Verdict, Level]]] = [
     ({"process": Running()}, OFF),
     ({"process": Running(error="it does not answer")}, {V.STUCK: F}),
     ({"process": Running(holder="pid 9")}, {V.STUCK: F}),
+    ({"process": Running(is_hidden=True, sockets={"1": "pid 9"})}, {}),
     ({"process": Running(is_address_stale=True)}, OFF | {V.STALE_ADDRESS: W}),
     ({"process": Running(sockets={"1": "pid 9"})}, OFF | {V.TWO_SOCKETS: F}),
     (of_buoy(tasks={"qq:1:shard0": {"restarts": 4, "last_end": "ValueError"}}), {V.RESTARTING: W}),
@@ -140,6 +141,13 @@ ROWS: list[tuple[dict[str, Any], dict[Verdict, Level]]] = [
     (of_way("tls"), {V.TLS: F}),
     (of_way("tls_time"), {V.TLS_TIME: F}),
     (of_way("proxy"), {V.PROXY: F}),
+    (
+        {
+            "ways": (Way("a:443", proxy="p:1 (HTTPS_PROXY)"),),
+            "calls": (Call("1", "token", "a:443", "unsent", "the proxy refused: 407 Proxy Authentication Required"),),
+        },
+        {V.PROXY: F},
+    ),
     (of_way("proxy_kind"), {V.PROXY_KIND: F}),
     ({"ways": (Way("a:443"), Way("b:443", "dns", "so"))}, {V.HOST_DOWN: W}),
     (of_token("unsent"), {V.UNREACHABLE: F}),
@@ -243,6 +251,21 @@ def test_what_was_seen_and_what_it_means(changes: dict[str, Any], told: dict[Ver
     assert verdicts(replace(HEALTHY, **changes)) == told
     named = [(one.verdict, one.subject) for one in doctor.judge(replace(HEALTHY, **changes)) if one.verdict]
     assert len(named) == len(set(named)), "nothing is told twice"
+
+
+def test_what_is_wrong_with_one_bot_explains_nothing_of_another() -> None:
+    broken = LIVE | {"phase": "waiting", "connected": False, "cause": "unreachable", "attempt": 3}
+    calls = (Call("1", "token", "a:443", "secret", "no"), Call("2", "token", "a:443"), replace(GATEWAY, bot="2"))
+    found = doctor.judge(
+        replace(
+            HEALTHY,
+            bots=(Bot("1", ("https://a",)), Bot("2", ("https://a",))),
+            process=Running(SNAPSHOT | {"bots": {"1": broken, "2": broken}}),
+            calls=calls,
+        )
+    )
+    bad = {(one.verdict, one.subject) for one in found if one.level is Level.FAULT}
+    assert bad == {(V.SECRET, "1"), (V.WEBSOCKET, "2")}
 
 
 @pytest.mark.parametrize("cause", CAUSES)

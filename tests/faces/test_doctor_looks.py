@@ -30,7 +30,7 @@ from buoy.faces.doctor.aside import aside
 from buoy.faces.doctor.facts import Agent, Facts, Folder, Settings
 from buoy.faces.doctor.judge import judge
 from buoy.faces.doctor.mend import mend
-from buoy.faces.doctor.verdicts import Verdict
+from buoy.faces.doctor.verdicts import Check, Verdict, found
 from buoy.faces.wiring import socket_name
 from tests.system.disks import needs_root, small_disk
 from tests.transport.servers import Peer, serve
@@ -233,6 +233,21 @@ def test_what_is_mended_is_said(tmp_path: Path) -> None:
     assert line.startswith("could not: ")
 
 
+@needs_root
+def test_settings_that_another_user_reads_as_buoy_are_left_readable(tmp_path: Path) -> None:
+    file, directory = tmp_path / "buoy.toml", tmp_path / "data"
+    file.touch(0o644)
+    directory.mkdir()
+    os.chown(directory, 65534, 65534)
+    finding = found(Check.SETTINGS, V.SECRET_FILE, "", str(file))
+    ((_, done),) = mend([finding], directory)
+    assert "chmod 640" in done
+    assert file.stat().st_mode & 0o777 == 0o644
+    os.chown(directory, 0, 0)
+    list(mend([finding], directory))
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
 def test_the_logins_of_doctors_are_counted_for_a_day() -> None:
     name = "a test of buoy doctor"
     try:
@@ -342,6 +357,13 @@ def test_a_program_has_to_be_there(tmp_path: Path) -> None:
     assert agent(tmp_path, f"command:{sys.executable} -V").state == "ok"
     seen = agent(tmp_path, "command:no-such-program-here")
     assert (seen.state, "no-such-program-here" in seen.text) == ("setup", True)
+
+
+def test_a_function_is_looked_for_where_the_running_buoy_looks(tmp_path: Path) -> None:
+    (tmp_path / "beside_the_settings.py").write_text("async def answer(turn):\n    return 'x'\n")
+    told = config(tmp_path, BUOY_AGENT="python:beside_the_settings:answer").bots[0]
+    assert asyncio.run(answering.look(told, {}, tmp_path)).state == "ok"
+    assert asyncio.run(answering.look(told, {})).state == "setup"
 
 
 @pytest.mark.parametrize(

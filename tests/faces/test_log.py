@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from buoy.faces.log import FILE, FOLDER, Veil, as_words, lost, secrets_of
+from buoy.faces.log import FILE, FOLDER, Veil, as_json, as_words, lost, secrets_of
 from buoy.settings import Agent, Alerts, Bot, Document, Secret
 
 CHILD = """
@@ -66,6 +66,33 @@ def test_a_folder_that_takes_no_file_costs_the_file_only(tmp_path: Path, in_the_
     done = child(tmp_path, "say.info('said')")
     assert (done.returncode, done.stdout) == (0, "alive")
     assert '"event": "said"' in done.stderr
+
+
+def test_what_others_say_through_pythons_own_log_is_written_as_ours_is(tmp_path: Path) -> None:
+    body = """
+import asyncio, gc, logging
+async def fail():
+    raise RuntimeError("it knows s3cret-value")
+async def main():
+    task = asyncio.create_task(fail())
+    await asyncio.sleep(0.01)
+    del task
+    gc.collect()
+asyncio.run(main())
+logging.getLogger("theirs").error("%d of s3cret-value", 1)
+logging.getLogger("theirs").info("of no interest")
+logging.getLogger("theirs").error("does not fit %d", "x")
+"""
+    done = child(tmp_path, body, "format='json'")
+    lines = [json.loads(line) for line in (tmp_path / FOLDER / FILE).read_text().splitlines()]
+    assert [(line["logger"], line["level"]) for line in lines] == [("asyncio", "error"), ("theirs", "error")]
+    assert "RuntimeError: it knows ***" in lines[0]["exception"]
+    assert lines[1]["event"] == "1 of ***"
+    assert [json.loads(line) for line in done.stderr.splitlines()] == lines
+
+
+def test_a_secret_is_found_as_our_json_writes_it_too() -> None:
+    assert Veil(['pä"sswort'])(as_json({"a": 'pä"sswort'})) == '{"a": "***"}'
 
 
 def test_secrets_are_taken_out_of_every_line_and_every_form(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -34,6 +36,34 @@ def test_a_writer_that_hangs_blocks_nobody_and_what_did_not_fit_is_counted_and_s
     opened.set()
     assert outlet.flush(10)
     assert written == ["first", "997 lost", "0", "1", "2"]
+
+
+def test_who_logs_from_a_finalizer_stops_nobody() -> None:
+    done = subprocess.run([sys.executable, "-c", FINALIZERS], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "True\n", done
+
+
+FINALIZERS = """
+import gc, threading
+from buoy.faces.outlet import Outlet
+written, told, mine = [], [], threading.local()
+outlet = Outlet("t", written.extend, str, limit=1 << 30)
+def collected(phase, info):
+    if phase == "start" and not getattr(mine, "is_inside", False):
+        mine.is_inside = True
+        told.append(1)
+        outlet.put("from a finalizer")
+        mine.is_inside = False
+gc.callbacks.append(collected)
+gc.set_threshold(1, 1 << 20, 1 << 20)
+for _ in range(200):
+    for _ in range(10):
+        outlet.put("a line")
+    outlet.flush(10)
+gc.disable()
+gc.callbacks.clear()
+print(outlet.flush(10) and len(written) == 2000 + len(told) and len(told) > 100)
+"""
 
 
 def test_lines_that_a_broken_disk_took_are_counted_and_the_next_ones_are_written() -> None:

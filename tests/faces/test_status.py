@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import socket
+import threading
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +16,8 @@ from rich.console import Console, Group
 
 from buoy.durable import meta
 from buoy.durable.schema import open_memory
-from buoy.faces import ending, status
+from buoy.errors import BusyError
+from buoy.faces import control, ending, status
 from buoy.gateway.health import Snapshot
 from buoy.letters import Ended
 from buoy.platforms.qq import health
@@ -139,3 +142,22 @@ def test_a_later_sign_of_life_makes_the_file_old_news(tmp_path: Path) -> None:
 
 def test_a_disk_that_takes_no_file_harms_nobody(tmp_path: Path) -> None:
     ending.record(tmp_path / "nowhere", 0, ending.IN_ORDER)
+
+
+def test_a_buoy_from_before_an_update_is_named_and_not_misread(tmp_path: Path) -> None:
+    asked = '{"version": "0.1.0", "pid": 7, "running": true, "bots": {}}\n'
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        (tmp_path / control.ADDRESS).write_text(f'{{"host": "127.0.0.1", "port": {port}, "key": "k", "pid": 7}}')
+
+        def answer() -> None:
+            link, _ = server.accept()
+            with link:
+                link.recv(4096)
+                link.sendall(asked.encode())
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(BusyError, match=r"pid 7.* is 0\.1\.0, .*: restart it"):
+            status.status(tmp_path, as_json=True, watch=False)
+        thread.join()

@@ -126,3 +126,16 @@ def test_what_can_work_is_not_refused(tmp_path: Path) -> None:
     program.symlink_to("/root/python3.11")
     with pytest.raises(InstallError, match="the system's Python"):
         refuse(replace(SYSTEM, command=(str(program),)), names_data_dir=True)
+
+
+def test_a_dollar_in_a_folder_is_doubled_where_systemd_replaces_variables_and_only_there() -> None:
+    elsewhere = text(replace(SYSTEM, data_dir=Path("/srv/a$b c"), settings=Path("/etc/x$y/buoy.toml")))
+    assert 'ReadWritePaths=/tmp "/srv/a$b c"\n' in elsewhere
+    assert elsewhere.count("$$") == 1
+    assert "/etc/x$$y/buoy.toml" in keys(elsewhere)["ExecStart"]
+    assert keys(text(replace(SYSTEM, data_dir=Path("/var/lib/a$b"))))["StateDirectory"] == "a$b"
+
+
+@pytest.mark.parametrize("where", [SYSTEM, USER], ids=["system", "user"])
+def test_an_update_of_a_large_database_is_not_killed_in_the_middle(where: Place) -> None:
+    assert int(keys(text(where))["TimeoutStartSec"]) >= 600

@@ -8,11 +8,15 @@ import os
 import re
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from buoy.errors import BusyError, StoreError
 
 _LOCKED_BYTE = 1 << 30  # Windows locks bytes, not files: one far behind the pid, which stays readable
+
+
+GLANCE_S = 0.02
 
 
 class Lock:
@@ -22,7 +26,7 @@ class Lock:
     """
 
     def __init__(self, path: Path, busy: str, mode: int = 0o600) -> None:
-        """Take the lock or fail at once.
+        """Take the lock or fail, after :data:`GLANCE_S`.
 
         Raises:
             BusyError: another process has it; ``busy`` with ``{holder}`` filled in (``pid 123``).
@@ -34,7 +38,7 @@ class Lock:
         except OSError as error:
             raise StoreError(f"cannot open the lock {path}: {error.strerror}; check who owns it") from error
         try:
-            _lock(self._fd)
+            _lock_soon(self._fd)
         except OSError as error:
             named = _named(self._fd)
             os.close(self._fd)
@@ -99,12 +103,21 @@ def holder(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     try:
-        _lock(fd)
+        _lock_soon(fd)
     except OSError:
         return _named(fd)
     finally:
         os.close(fd)
     return None
+
+
+def _lock_soon(fd: int) -> None:
+    """Lock; whoever only looks (`holder`) has the lock for a moment, and that must not turn a start away."""
+    try:
+        _lock(fd)
+    except OSError:
+        time.sleep(GLANCE_S)
+        _lock(fd)
 
 
 def _named(fd: int) -> str:

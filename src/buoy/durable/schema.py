@@ -21,6 +21,8 @@ STEPS: Final = tuple(
 WAL_PAGES: Final = 2000  # checkpoint after 8 MB: in the commit, on its thread
 WAL_KEPT: Final = 32 << 20  # a burst's WAL is cut back to this
 CHECKED_WHOLE: Final = 16 << 20  # files up to this size are checked page by page at the start
+CLOSED: Final = frozenset({sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN})
+"""What SQLite answers where the file is well and this user may not use it as it must be used."""
 BUSY_MS: Final = 2000  # another process reads; nobody else writes
 
 
@@ -77,6 +79,8 @@ def check(path: Path, steps: tuple[str, ...] = STEPS) -> int:
         finally:
             db.close()
     except sqlite3.Error as error:
+        if error.sqlite_errorcode & 0xFF in CLOSED:
+            refused = "run this as the user Buoy runs as, or correct who owns it and its folder"
         raise StoreError(f"the database {path} cannot be read ({error}); {refused}") from error
     if ours != APPLICATION_ID and tables:
         raise StoreError(f"{path} is a database of another program; choose another data_dir")

@@ -103,9 +103,12 @@ def ask(directory: Path, do: str, **arguments: Any) -> dict[str, Any] | None:
     Raises:
         ControlError: it refused.
         BusyError: one runs and does not answer.
+        StoreError: this user may not look.
     """
     try:
         where = json.loads((directory / ADDRESS).read_text(encoding="utf-8"))
+    except PermissionError:
+        raise StoreError(f"cannot read {directory / ADDRESS}; run this as the user Buoy runs as") from None
     except (OSError, ValueError):
         return None
     try:

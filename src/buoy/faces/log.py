@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,7 +63,11 @@ class Veil:
 
 def _spellings(values: Iterable[str]) -> tuple[str, ...]:
     """Each value as it is and as JSON writes it, the longest first: one may hold another."""
-    found = {spelling for value in values if len(value) >= LEAST for spelling in (value, json.dumps(value)[1:-1])}
+    long = [value for value in values if len(value) >= LEAST]
+    found = {
+        *long,
+        *(json.dumps(value, ensure_ascii=ascii_only)[1:-1] for value in long for ascii_only in (True, False)),
+    }
     return tuple(sorted(found, key=len, reverse=True))
 
 
@@ -134,6 +138,7 @@ class Log:
             logger_factory=lambda *_: self,
             cache_logger_on_first_use=True,
         )
+        logging.basicConfig(handlers=[Others(self, self._level)], force=True)
 
     def keep_in(self, data_dir: Path) -> None:
         """Write to this directory's file too. Call it when the directory is locked: a file has one writer."""
@@ -160,6 +165,23 @@ class Log:
     def _lost_on_stderr(self, count: int) -> str:
         told = lost(count)
         return self._on_stderr(told, as_json(told))
+
+
+class Others(logging.Handler):
+    """Brings what asyncio, a library or an agent says through Python's own log, warnings and worse, into this one."""
+
+    def __init__(self, log: Log, level: int) -> None:
+        super().__init__(max(level, logging.WARNING))
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it in the words that it has."""
+        with suppress(Exception):  # a message that does not fit its arguments is worth no bot
+            told = {"logger": record.name, "event": record.getMessage(), "level": record.levelname.lower()}
+            told["timestamp"] = datetime.fromtimestamp(record.created, UTC).isoformat()
+            if record.exc_info:
+                told["exception"] = logging.Formatter().formatException(record.exc_info)
+            self._log.msg(told)
 
 
 def lost(count: int) -> dict[str, Any]:

@@ -25,11 +25,11 @@ POLL_S: Final = 0.2
 def logs(directory: Path, *, count: int, follow: bool, as_is: bool, level: str) -> int:
     """Print the last ``count`` lines of ``level`` or worse, then, with ``follow``, what comes until Ctrl-C."""
     path = directory / FOLDER / FILE
-    if not follow and not path.exists():
-        print(f"buoy: nothing is logged in {path.parent} yet; buoy run writes there", file=sys.stderr)
-        return EXIT_REFUSED
     is_colourful = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     try:
+        if not follow and not path.exists():
+            print(f"buoy: nothing is logged in {path.parent} yet; buoy run writes there", file=sys.stderr)
+            return EXIT_REFUSED
         with closing(Tail(path)) as tail:
             newest = deque(chosen([*older(path), *tail.read()], level), maxlen=count)
             _print(newest, as_is=as_is, colours=is_colourful)

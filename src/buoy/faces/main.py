@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,9 @@ from buoy.errors import BuoyError
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a bot's name that a terminal's encoding lacks is worth no traceback
+            stream.reconfigure(errors="backslashreplace")
     try:
         plain = _plain_run(sys.argv[1:])
         if plain is not None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from buoy.gateway.app import App
 
 LOOK_S: Final = 1.0  # how soon a change of state is told
-READY_S: Final = 30.0  # longest wait for the first attempts; TimeoutStartSec of the units is 90
+READY_S: Final = 30.0  # longest wait for the first attempts; TimeoutStartSec of the units is 900
 SHARE: Final = 3  # food comes three times in a watchdog's interval (sd_watchdog_enabled(3) advises two)
 LINE: Final = 300  # characters of STATUS=
 

@@ -10,10 +10,10 @@ import os
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Final
 
 LIMIT: Final = 2000  # lines in the queue, some 400 kB: hours of an outage's transitions
@@ -32,50 +32,55 @@ class Outlet:
         *,
         limit: int = LIMIT,
     ) -> None:
-        self.lost = 0
-        """Lines that could not be written and of which nobody was told yet."""
         self._write = write
         self._word_about_lost = lost
         self._limit = limit
-        self._lines: deque[str] = deque()
-        self._is_writing = False
-        self._changed = threading.Condition(threading.Lock())
+        # Its put may run inside of itself: a finalizer that logs comes at any moment, and would wait for a lock.
+        self._lines: SimpleQueue[str | threading.Event] = SimpleQueue()
+        self._dropped = 0
+        self._told = 0
         self._thread = threading.Thread(target=self._run, name=f"buoy-log-{name}", daemon=True)
         with suppress(RuntimeError):  # no thread to be had: no log, and the bots run on
             self._thread.start()
 
+    @property
+    def lost(self) -> int:
+        """Lines that could not be written and of which nobody was told yet."""
+        return self._dropped - self._told
+
     def put(self, line: str) -> None:
         """Take one line, without its end."""
-        with self._changed:
-            if len(self._lines) < self._limit:
-                self._lines.append(line)
-                self._changed.notify_all()
-            else:
-                self.lost += 1
+        if self._lines.qsize() < self._limit:
+            self._lines.put(line)
+        else:
+            self._dropped += 1
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything is written, no longer than told; says whether it is."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not (self._lines or self._is_writing), timeout_s)
+        if not self._thread.is_alive():
+            return self._lines.empty()
+        reached = threading.Event()
+        self._lines.put(reached)
+        return reached.wait(timeout_s)
 
     def _run(self) -> None:
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._lines)
-                batch, lost = list(self._lines), self.lost
-                self._lines.clear()
-                self.lost = 0
-                self._is_writing = True
+            taken = [self._lines.get()]
+            with suppress(Empty):
+                while len(taken) < self._limit:
+                    taken.append(self._lines.get_nowait())
+            batch = [one for one in taken if isinstance(one, str)]
+            lost = self.lost
             try:
-                self._write([self._word_about_lost(lost), *batch] if lost else batch)
+                if batch or lost:
+                    self._write([self._word_about_lost(lost), *batch] if lost else batch)
             except Exception:  # noqa: BLE001  whatever it is: lines are worth no thread
-                lost += len(batch)
+                self._told -= len(batch)
             else:
-                lost = 0
-            with self._changed:
-                self.lost += lost
-                self._is_writing = False
-                self._changed.notify_all()
+                self._told += lost
+            for one in taken:
+                if isinstance(one, threading.Event):
+                    one.set()
 
 
 def to_stderr(lines: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from buoy.chat import span
 from buoy.durable import history
 from buoy.durable import status as depths
 from buoy.durable.store import peek
-from buoy.errors import EXIT_OK, EXIT_REFUSED
+from buoy.errors import EXIT_OK, EXIT_REFUSED, BusyError
 from buoy.faces import ending
 from buoy.faces.control import ask
 from buoy.gateway.health import GAPS, SCHEMA, Snapshot, disk
@@ -37,7 +37,7 @@ def status(directory: Path, *, as_json: bool, watch: bool) -> int:
     """Show it, once or until Ctrl-C; returns 0 ready, 1 running and not ready, 3 not running.
 
     Raises:
-        BusyError: one runs and does not answer.
+        BusyError: one runs and does not answer, or is of a version that tells something else.
         StoreError: there is no store, or it cannot be read.
     """
     if not watch:
@@ -52,6 +52,11 @@ def status(directory: Path, *, as_json: bool, watch: bool) -> int:
 def look(directory: Path) -> Snapshot:
     """Ask the running Buoy, or read what the store of a dead one tells."""
     told = ask(directory, "status")
+    if told is not None and "schema" not in told:
+        raise BusyError(
+            f"the Buoy that runs here (pid {told.get('pid')}) is {told.get('version')}, from before an update of this "
+            "command: restart it"
+        )
     return cast("Snapshot", told) if told is not None else _dead(directory)
 
 

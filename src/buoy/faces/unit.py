@@ -62,7 +62,7 @@ def text(where: Place) -> str:
     inside = where.data_dir.is_relative_to(STATE) and where.data_dir != STATE
     state = ""
     if inside:
-        state = f"StateDirectory={quoted(str(where.data_dir.relative_to(STATE)))}\nStateDirectoryMode=0700"
+        state = f"StateDirectory={listed(str(where.data_dir.relative_to(STATE)))}\nStateDirectoryMode=0700"
     values = {
         "USER": where.user,
         "FOLDER": escaped(str(where.settings.parent)),
@@ -70,7 +70,7 @@ def text(where: Place) -> str:
         "STOP": f"{math.ceil(where.deadline_s) + STOP_SPARE_S}",
         "WATCHDOG": f"{math.ceil(max(WATCHDOG_S, where.stuck_s + STUCK_SPARE_S))}",
         "STATE": state,
-        "DATA": "" if inside else quoted(str(where.data_dir)),
+        "DATA": "" if inside else listed(str(where.data_dir)),
     }
     for name, value in values.items():
         template = template.replace(f"@{name}@", value)
@@ -83,8 +83,13 @@ def escaped(value: str) -> str:
 
 
 def quoted(word: str) -> str:
-    """One word of a command line, as systemd reads it."""
-    plain = escaped(word).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    """One word of a command line, where systemd replaces variables."""
+    return listed(word.replace("$", "$$"))
+
+
+def listed(word: str) -> str:
+    """One word of a list, as systemd reads it."""
+    plain = escaped(word).replace("\\", "\\\\").replace('"', '\\"')
     return plain if plain and not set(plain) & set(" \t'\";") else f'"{plain}"'
 
 

@@ -44,14 +44,14 @@ TRY: Final = (
 )
 
 
-async def look(bot: Bot, environ: Mapping[str, str], *, within_s: float = LOOK_S) -> Agent:
-    """Try a bot's agent."""
+async def look(bot: Bot, environ: Mapping[str, str], folder: Path | None = None, *, within_s: float = LOOK_S) -> Agent:
+    """Try a bot's agent. ``folder``: where Buoy runs, and looks for modules; None: here."""
     began = time.monotonic()
     family = bot.agent.kind.partition(":")[0]
     if family == "openai":
         found = await _endpoint(bot, environ, within_s)
     elif family == "python":
-        found = await _function(bot, IMPORT_S)
+        found = await _function(bot, folder or Path.cwd(), IMPORT_S)
     else:
         found = await _made(bot, within_s)
     state, text = found
@@ -70,10 +70,10 @@ async def _made(bot: Bot, within_s: float) -> tuple[str, str]:
     return "ok", ""
 
 
-async def _function(bot: Bot, within_s: float) -> tuple[str, str]:
+async def _function(bot: Bot, folder: Path, within_s: float) -> tuple[str, str]:
     """Import the module in a process of its own, as `buoy run` would here."""
     settings = bot.agent.settings() | {"api_key": ""}
-    path = [str(Path.cwd()), *sys.path]
+    path = [str(folder), *(one for one in sys.path if one)]
     argv = [sys.executable, "-c", TRY, json.dumps([path, bot.agent.kind, settings], default=str)]
     try:
         child = await Child.start(argv, limit=1 << 20, env={"PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "")})

@@ -61,7 +61,7 @@ async def examine(
         for bot in config.bots
     )
     names = tuple(bot.app_id for bot in bots)
-    agents = [answering.look(bot, theirs, within_s=deadlines.agent_s) for bot in config.bots]
+    agents = [answering.look(bot, theirs, process.folder, within_s=deadlines.agent_s) for bot in config.bots]
     here, there, answers = await asyncio.gather(
         _machine(config, process, wall(), names),
         _qq(config, theirs, process, connect=connect, wall=wall, deadlines=deadlines),
@@ -196,6 +196,8 @@ async def _try(
         return None  # no address to connect to, and the calls say why
     elif process.error or process.holder is not None:
         why = "a Buoy holds the data directory"
+    elif process.is_hidden:
+        why = "this user may not see whether a Buoy runs"
     elif bot.app_id in process.sockets:
         why = "another process is connected with this AppID"
     elif call.remaining is not None and call.remaining <= LEFT:

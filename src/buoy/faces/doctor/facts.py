@@ -53,11 +53,15 @@ class Running:
     error: str = ""
     """It runs and does not answer."""
     holder: str | None = None
+    is_hidden: bool = False
+    """This user may not look: nobody knows whether one runs."""
     is_address_stale: bool = False
     sockets: dict[str, str] = field(default_factory=dict)
     """Who holds the machine's lock of a bot, where it is not the Buoy of this directory."""
     proxies: dict[str, str] | None = None
     """The running Buoy's proxy variables, without user and password; None: not known."""
+    folder: Path | None = None
+    """Where the running Buoy was started; None: not known."""
     own_proxies: dict[str, str] = field(default_factory=dict)
     """This shell's."""
 

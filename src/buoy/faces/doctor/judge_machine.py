@@ -95,6 +95,8 @@ def database(facts: Facts) -> Iterator[Finding]:
 def process(facts: Facts) -> Iterator[Finding]:
     """The Buoy of this data directory, and others of this machine."""
     seen = facts.process
+    if seen.is_hidden:
+        return  # the data directory is closed to this user, which is said of it
     for bot, who in seen.sockets.items():
         words = f"another process of this machine ({who}) is connected with this AppID"
         yield found(Check.PROCESS, Verdict.TWO_SOCKETS, words, bot)

@@ -41,10 +41,12 @@ def network(facts: Facts) -> Iterator[Finding]:
     for verdict, ways in by_verdict.items():
         words = "; ".join(dict.fromkeys(way.text for way in ways))
         yield found(Check.NETWORK, verdict, words, ", ".join(way.host for way in ways))
-    hosts = {way.host for way in bad}
+    hosts, proxies = {way.host for way in bad}, {way.host: way.proxy for way in facts.ways if way.proxy}
     for call in facts.calls:
         if call.told == "unsent" and call.host not in hosts and not (works and call.name == "token"):
-            yield found(Check.NETWORK, V.UNREACHABLE, f"{call.host}: {call.text}", call.host)
+            by = proxies.get(call.host)
+            words = f"{call.host}: {call.text}" + (f", through {by}" if by else "")
+            yield found(Check.NETWORK, V.PROXY if by else V.UNREACHABLE, words, call.host)
     good = [way for way in facts.ways if not way.trouble]
     if good and not bad:
         by = f" through {good[0].proxy}" if good[0].proxy else ""

@@ -46,9 +46,11 @@ def session(facts: Facts) -> Iterator[Finding]:
     """Whether each bot is connected, and if not, why."""
     told = (facts.process.snapshot or {}).get("bots") or {}
     trials = {trial.bot: trial for trial in facts.trials}
-    explained = any(call.told != "ok" for call in facts.calls) or any(way.trouble for way in facts.ways)
     for bot in facts.bots:
         findings = []
+        explained = any(call.told != "ok" and call.bot == bot.app_id for call in facts.calls) or any(
+            way.trouble for way in facts.ways
+        )
         if bot.app_id in told:
             findings += list(_running(facts, bot, told[bot.app_id], explained=explained))
         elif facts.process.snapshot is not None:

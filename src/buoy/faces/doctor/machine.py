@@ -46,22 +46,44 @@ def folder(path: Path) -> Folder:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return Folder(path, mode=mode, free_bytes=0, total_bytes=usage.total)
         return Folder(path, mode=mode, error=error.strerror or str(error))
+    if closed := _closed(path):
+        return Folder(path, mode=mode, error=closed)
     if (path / schema.FILE).exists() or usage.free < 1 << 20:
         return known
     wal_error = checkup.can_wal(path)
     return Folder(path, mode=mode, wal_error=wal_error, free_bytes=usage.free, total_bytes=usage.total)
 
 
-def database(directory: Path) -> Database:
-    """Look at the database file; nothing is written, and no lock is taken."""
+def _closed(directory: Path) -> str:
+    """Say which of Buoy's files this user may not write, such as those of a `buoy run` by root; "" for none."""
+    for name in (schema.FILE, f"{schema.FILE}-wal", f"{schema.FILE}-shm", "lock"):
+        path = directory / name
+        if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+            return f"{name} belongs to another user ({_owner(path)})"
+    return ""
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except (KeyError, NotImplementedError):
+        return f"uid {path.stat().st_uid}"
+
+
+def database(directory: Path) -> Database | None:
+    """Look at the database file; nothing is written, and no lock is taken. None: this user may not."""
     path, known = directory / schema.FILE, len(schema.STEPS)
     try:
         if not path.exists() or path.stat().st_size == 0:
             return Database(present=False, known=known)
+        if not os.access(directory, os.W_OK | os.X_OK) or _closed(directory):
+            return None  # SQLite reads none in a folder that it may not write; the look at the folder says so
         head = checkup.header(path)
         if not head.ours or head.version > known:
             return Database(present=True, ours=head.ours or not head.tables, version=head.version, known=known)
         damage = checkup.damage(path, PAGES_S)
+    except PermissionError:
+        return None
     except OSError as error:
         return Database(present=True, known=known, error=error.strerror or str(error))
     except Exception as error:

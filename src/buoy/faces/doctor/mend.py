@@ -11,6 +11,7 @@ from buoy.faces.control import ADDRESS
 from buoy.faces.doctor import processes
 from buoy.faces.doctor.verdicts import Finding, Verdict
 
+ROOT: Final = 0
 SECRET_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
 
@@ -23,12 +24,17 @@ def mend(findings: Iterable[Finding], directory: Path) -> Iterator[tuple[Finding
             continue
         try:
             yield finding, cure(finding, directory)
-        except (OSError, BuoyError) as error:
+        except (OSError, KeyError, BuoyError) as error:
             yield finding, f"could not: {error}"
 
 
-def _close_file(finding: Finding, _: Path) -> str:
-    Path(finding.subject).chmod(SECRET_MODE)
+def _close_file(finding: Finding, directory: Path) -> str:
+    """Close it to everybody but its owner, unless the user that Buoy runs as, whose the data are, reads it so."""
+    file = Path(finding.subject)
+    if directory.exists() and directory.stat().st_uid not in {ROOT, file.stat().st_uid}:
+        user = directory.owner()
+        return f"left {file}: Buoy runs as {user} and must read it; chgrp {user} {file}, then chmod 640 {file}"
+    file.chmod(SECRET_MODE)
     return f"chmod {SECRET_MODE:o} {finding.subject}"
 
 

@@ -39,7 +39,11 @@ def process(config: Config, environ: Mapping[str, str]) -> Running:
         error = str(failure)
     except (KeyError, TypeError):
         pass  # control.json is not one of ours: nobody can be asked
-    held = _holder(directory / "lock")
+    held, is_hidden = None, False
+    try:
+        held = holder(directory / "lock")
+    except OSError:
+        is_hidden, error = snapshot is None, ""
     pid = None if snapshot is None else int(snapshot.get("pid", 0))
     sockets = {
         bot.app_id: who
@@ -47,9 +51,11 @@ def process(config: Config, environ: Mapping[str, str]) -> Running:
         if (who := _holder(machine_path(socket_name(bot)))) is not None and not _same(who, pid, held)
     }
     if snapshot is not None and pid is not None:
-        return Running(snapshot, holder=held, sockets=sockets, proxies=_proxies_of(pid), own_proxies=own)
-    stale = held is None and not error and (directory / ADDRESS).exists()
-    return Running(None, error, held, stale, sockets, own_proxies=own)
+        return Running(
+            snapshot, holder=held, sockets=sockets, proxies=_proxies_of(pid), folder=_folder_of(pid), own_proxies=own
+        )
+    stale = held is None and not error and not is_hidden and (directory / ADDRESS).exists()
+    return Running(None, error, held, is_hidden, stale, sockets, own_proxies=own)
 
 
 def _same(who: str, pid: int | None, held: str | None) -> bool:
@@ -91,6 +97,13 @@ def _proxies_of(pid: int) -> dict[str, str] | None:
     except OSError:
         return None
     return proxies(dict(pair.split("=", 1) for pair in pairs if "=" in pair))
+
+
+def _folder_of(pid: int) -> Path | None:
+    """The working folder of a process, where the system tells it."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cwd").readlink()
+    return None
 
 
 def records(directory: Path, now: float, bots: tuple[str, ...]) -> Records | None:

@@ -61,14 +61,14 @@ TEXTS: Final[dict[V, dict[str, Text]]] = {
     },
     V.PROXY: {
         "en": Text(
-            "The proxy cannot be reached",
-            "A variable of the environment sends everything through a proxy that does not answer.",
-            "Start the proxy, correct the variable that the line names, or add the host to NO_PROXY.",
+            "The proxy cannot be used",
+            "A variable of the environment sends everything through a proxy that does not answer or refuses.",
+            "Start the proxy, correct the variable that the line names (password, too), or add the host to NO_PROXY.",
         ),
         "zh": Text(
-            "连不上代理",
-            "某个环境变量让所有请求都经过一个没有应答的代理。",
-            "启动代理，改正该行指出的变量，或把主机加入 NO_PROXY。",
+            "代理用不了",
+            "某个环境变量让所有请求都经过一个没有应答、或不放行的代理。",
+            "启动代理，改正该行指出的变量（包括用户名和密码），或把主机加入 NO_PROXY。",
         ),
     },
     V.PROXY_KIND: {
