@@ -69,6 +69,8 @@ def test_a_letter_of_nobody_is_told_alone(db: sqlite3.Connection) -> None:
         (200.0, "out/2: waits to be sent"),
     ]
     assert trace(db, "2") == trace(db, "send/1")
+    outbox.put(db, letter("send/backup-7", origin="cli"))
+    assert trace(db, "backup-7") == trace(db, "send/backup-7") != [], "as whoever sent it named it"
 
 
 def test_a_merged_letter_leads_to_the_one_that_carried_it(db: sqlite3.Connection) -> None:

@@ -78,7 +78,7 @@ def _find(db: sqlite3.Connection, any_id: str) -> tuple[Row | None, Row | None]:
     event = _first(db, "SELECT * FROM inbox WHERE key = ?", any_id)
     if event is not None:
         return event, None
-    letter = _first(db, "SELECT * FROM outbox WHERE key = ?", any_id)
+    letter = _first(db, "SELECT * FROM outbox WHERE key IN (?1, 'send/' || ?1)", any_id)  # as `send --key` names it
     if letter is None:
         event = _first(db, "SELECT * FROM inbox WHERE anchor = ?", any_id)  # a scan: only a person waits for it
         if event is not None:
