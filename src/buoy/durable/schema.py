@@ -79,7 +79,7 @@ def check(path: Path, steps: tuple[str, ...] = STEPS) -> int:
         finally:
             db.close()
     except sqlite3.Error as error:
-        if error.sqlite_errorcode & 0xFF in CLOSED:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in CLOSED:
             refused = "run this as the user Buoy runs as, or correct who owns it and its folder"
         raise StoreError(f"the database {path} cannot be read ({error}); {refused}") from error
     if ours != APPLICATION_ID and tables:
