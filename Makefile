@@ -8,12 +8,12 @@ CLIENTS := .venv-nonebot/.ready .venv-botpy/.ready
 PIN := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
   --no-emit-trusted-host
 
-.PHONY: run test world chaos fuzz adversity check format bench docs screenshots browser lock clean demo
+.PHONY: run test world chaos fuzz adversity check format bench docs screenshots tools lock clean demo
 
 run: $(READY)  ## the gateway on QQ, or (without credentials) a demonstration against the simulated QQ
 	@if [ -n "$$QQ_APP_ID$$QQBOT_APP_ID" ] || [ -f buoy.toml ]; then exec $(BIN)/buoy run; else exec $(BIN)/buoy demo; fi
 
-test: $(READY) $(CLIENTS) browser  ## all tests but the long ones
+test: $(READY) $(CLIENTS) tools  ## all tests but the long ones
 	$(BIN)/python -W error -m pytest
 	@echo "deselected: what takes long. All of it, in about ten minutes: make chaos"
 
@@ -46,12 +46,12 @@ docs: $(READY)  ## what is generated in docs/resilience*.md and docs/operations*
 	$(BIN)/python -m tests.resilience
 	$(BIN)/python -m tests.operations
 
-screenshots: $(READY) browser  ## docs/images/page.*.png anew, from what the tests of the page run on
+screenshots: $(READY) tools  ## docs/images/page.*.png anew, from what the tests of the page run on
 	$(BIN)/python -m tests.page.screenshots
 
-browser:  ## Chromium and Chinese letters for tests/page, where they are missing and apt may install them
-	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk >/dev/null; fi
+tools:  ## Chromium, Chinese letters and systemd-analyze for tests, where one is missing and apt may install them
+	@if ! { command -v chromium && command -v systemd-analyze; } >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk systemd >/dev/null; fi
 
 lock: $(READY)  ## dependencies anew, with hashes
 	$(BIN)/pip install --quiet pip-tools

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -294,3 +297,33 @@ def test_a_frozen_process_tells_nothing_false_and_goes_on(judge: Platform, proce
     process.signal(signal.SIGCONT)
     wait_until(lambda: judge.answers(message), "the answer after the freeze")
     assert process.exit_code is None
+
+
+def test_a_watcher_goes_on_while_buoy_dies_cannot_be_read_and_comes_back(
+    judge: Platform, process: Buoy, tmp_path: Path
+) -> None:
+    process.start()
+    shown, said = tmp_path / "shown", tmp_path / "said"
+    words = [sys.executable, "-m", "buoy", "status", "--watch", "--json"]
+    with shown.open("w") as out, said.open("w") as errors:
+        watcher = subprocess.Popen(words, env=process.environ, stdout=out, stderr=errors, cwd=ROOT)
+
+    def runs() -> bool | None:
+        lines = [line for line in shown.read_text().splitlines() if line.endswith("}")]
+        return json.loads(lines[-1])["running"] if lines else None
+
+    try:
+        wait_until(lambda: runs() is True, "it shows a running Buoy")
+        process.kill()
+        wait_until(lambda: runs() is False, "it shows a dead one")
+        database = process.directory / "buoy.db"
+        database.rename(tmp_path / "away.db")
+        wait_until(lambda: "no database in" in said.read_text(), "what it cannot read is a line")
+        (tmp_path / "away.db").rename(database)
+        process.start()
+        wait_until(lambda: runs() is True, "it shows the next one")
+        watcher.send_signal(signal.SIGINT)
+        assert watcher.wait(timeout=10) == 0
+    finally:
+        watcher.kill()
+        watcher.wait()

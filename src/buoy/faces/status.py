@@ -18,7 +18,7 @@ from buoy.chat import span
 from buoy.durable import history
 from buoy.durable import status as depths
 from buoy.durable.store import peek
-from buoy.errors import EXIT_OK, EXIT_REFUSED, BusyError
+from buoy.errors import EXIT_OK, EXIT_REFUSED, BuoyError, BusyError
 from buoy.faces import ending
 from buoy.faces.control import ask
 from buoy.gateway.health import GAPS, SCHEMA, Snapshot, disk
@@ -75,16 +75,26 @@ def _print(snapshot: Snapshot, *, as_json: bool) -> None:
 
 
 def _watch(directory: Path, *, as_json: bool) -> None:
-    """On a terminal the picture changes in place; in a pipe, or as JSON, one after the other."""
+    """On a terminal the picture changes in place; in a pipe, or as JSON, one after the other.
+
+    A Buoy that hangs or begins anew is news, not the end: that line stands until there is another picture.
+    """
     if as_json:
         while True:
-            print(json.dumps(look(directory), ensure_ascii=False, default=str), flush=True)
+            try:
+                print(json.dumps(look(directory), ensure_ascii=False, default=str), flush=True)
+            except BuoyError as error:
+                print(f"buoy: {error}", file=sys.stderr)
             time.sleep(WATCH_S)
     from rich.live import Live  # noqa: PLC0415
 
     with Live(console=out, auto_refresh=False, screen=out.is_terminal) as live:
         while True:
-            live.update(Group(*render(look(directory))), refresh=True)
+            try:
+                picture = Group(*render(look(directory)))
+            except BuoyError as error:
+                picture = Group(Text(str(error), "yellow"))
+            live.update(picture, refresh=True)
             time.sleep(WATCH_S)
 
 
