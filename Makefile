@@ -13,8 +13,8 @@ PIN := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extra
 run: $(READY)  ## the gateway on QQ, or (without credentials) a demonstration against the simulated QQ
 	@if [ -n "$$QQ_APP_ID$$QQBOT_APP_ID" ] || [ -f buoy.toml ]; then exec $(BIN)/buoy run; else exec $(BIN)/buoy demo; fi
 
-test: $(READY) $(CLIENTS) tools  ## all tests but the long ones
-	$(BIN)/python -W error -m pytest
+test: $(READY) $(CLIENTS) tools  ## all tests but the long ones, TEST_WORKERS (2) files at a time: half of them wait for real clocks
+	$(BIN)/python -W error -m pytest -n $${TEST_WORKERS:-2} --dist loadfile
 	@echo "deselected: what takes long. All of it, in about ten minutes: make chaos"
 
 world: $(READY)  ## worlds that nobody has seen for WORLD_SECONDS (60), then all planted bugs; see docs/resilience.md
