@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -51,13 +51,15 @@ def addresses(value: Any, at: str) -> list[str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine, whatever a resolver says."""
-    if host == "localhost":
+    """Say whether an address, or the name `localhost`, is this machine, whatever a resolver says."""
+    if host.lower() == "localhost":
         return True
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
         return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def token_urls(api_base: Iterable[str]) -> list[str]:

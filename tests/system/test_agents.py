@@ -67,7 +67,7 @@ def test_two_bots_in_one_process_one_broken_does_not_touch_the_other(judge: Plat
     agents = f"{ROOT / 'src'}:{ROOT / 'tests/system/agents'}"
     with buoy(tmp_path / "data", judge.api_base, BUOY_CONFIG=str(settings), PYTHONPATH=agents) as process:
         process.start(wait=False)
-        wait_until(lambda: judge.state()["connections"] == 2, "both sessions")
+        wait_until(lambda: [one["live"] for one in judge.state()["sessions"]] == [1, 1], "both sessions")
         first, second = judge.say("to one", bot=APP_ID), judge.say("to two", bot="102000002")
         assert answers(judge, first) == ["to one"]
         assert answers(judge, second)[0].endswith("@102000002"), "a conversation names its bot where there are several"

@@ -15,8 +15,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
-from ipaddress import IPv6Address, ip_address
 from typing import Final
+
+from buoy.values import is_loopback
 
 FORWARDED: Final = (
     *("forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "x-original-host"),
@@ -102,18 +103,6 @@ def is_local(asked: Asked) -> bool:
         and len(asked.hosts) == 1
         and is_loopback(name(asked.hosts[0]))
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether an address, or the name `localhost`, is this machine."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return (mapped or address).is_loopback
 
 
 def name(host: str) -> str:
