@@ -49,10 +49,8 @@ def test_letters_in_other_words_are_told_with_the_refusal(db: sqlite3.Connection
     for key in ("a", "b"):
         row = outbox.put(db, letter(key)).letter.id
         outbox.attempt_proactive(db, row, 1, 1.0)
-        assert outbox.reword(db, row, b"{}", "a URL (code 40054010, HTTP 400)", 1000.0)
-    assert [tuple(one) for one in checkup.reworded(db, 500.0)] == [
-        (BOT, "reworded", 0, "a URL (code 40054010, HTTP 400)", 2)
-    ]
+        assert outbox.reword(db, row, b"{}", "a URL", 1000.0, 40054010)
+    assert [tuple(one) for one in checkup.reworded(db, 500.0)] == [(BOT, "reworded", 40054010, "a URL", 2)]
     assert checkup.reworded(db, 2000.0) == []
 
 

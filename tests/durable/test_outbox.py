@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from buoy.durable import inbox, outbox, schema
+from buoy.durable import inbox, outbox, schema, status
 from buoy.letters import Letter, LetterState
 from tests.durable.rows import BOT, LANE, arrival, column, letter
 
@@ -250,7 +250,7 @@ def test_pages_positions_and_counts_tell_the_queue(db: sqlite3.Connection) -> No
     outbox.hold(db, rows[1], "x", 1.0)
     end(db, rows[2], LetterState.UNSURE)
     assert outbox.counts(db) == {"queued": 2, "claimed": 0, "held": 1, "unsure": 1, "dead": 0}
-    assert outbox.oldest_queued(db) == 200.0
+    assert status.outbox_depth(db, 300.0)["oldest"]["queued"] == 97.0, "the first by id"
     assert [it.id for it in outbox.of_event(db, 1)] == []
 
 

@@ -217,8 +217,8 @@ ROWS: list[tuple[dict[str, Any], dict[Verdict, Level]]] = [
     (of_bot(unreadable=2), {V.UNREADABLE: W}),
     # letters
     (of_records(letters=(Ended("1", "dead", 40054010, "a URL", 2),)), {V.URLS: F}),
-    (of_records(reworded=(Ended("1", "reworded", 0, "a URL (code 304003, HTTP 400); x", 2),)), {V.URLS: W}),
-    (of_records(letters=(Ended("1", "held", 0, "no (code 11253, HTTP 400)", 1),)), {V.PERMISSION: F}),
+    (of_records(reworded=(Ended("1", "reworded", 304003, "a URL", 2),)), {V.URLS: W}),
+    (of_records(letters=(Ended("1", "held", 11253, "no", 1),)), {V.PERMISSION: F}),
     (of_records(letters=(Ended("1", "held", 0, "the reply window is over", 1),)), {V.PROACTIVE: W}),
     (of_records(letters=(Ended("1", "held", 304049, "used up", 1),)), {V.QUOTA: W}),
     (of_records(letters=(Ended("1", "dead", 40034006, "policy", 1),)), {V.CONTENT: W}),

@@ -505,6 +505,7 @@ def test_what_an_operator_or_a_contact_may_mend_is_held_after_one_request(cause:
         await world.settle()
         assert [r.text for r in world.line.requests] == ["k", "after"]
         assert world.states()["k/1"] == "held"
+        assert world.letters()["k/1"]["code"] == REFUSED[cause].code, "the doctor tells by it what is in the way"
         await world.put("contact", "")
         await world.settle()
         assert world.line.texts(ANN) == ["k"]

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buoy.protocol import codes, rest
 from buoy.protocol.codes import AUDITED, RANGES, TABLE, Action, Fix, classify, find, fix
 
 PASSIVE = {
@@ -213,10 +212,3 @@ def test_classify_is_total_and_the_text_is_for_people(status: Any, codes: Any, p
         assert verdict.action is not Action.PROACTIVE
     else:
         assert verdict.action is not Action.REPLY_DEAD
-
-
-@pytest.mark.parametrize(("status", "number"), [(400, 40054010), (500, 0), (429, 100017)])
-def test_the_code_that_a_reason_names_can_be_read_again(status: int, number: int) -> None:
-    reason = rest.explain(codes.classify(status, (number,), passive=False), status)
-    assert codes.named_in(f"held: {reason}") == number
-    assert codes.named_in("see code 7") == 0

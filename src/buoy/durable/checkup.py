@@ -123,9 +123,9 @@ def trying(db: sqlite3.Connection) -> list[Ended]:
 def reworded(db: sqlite3.Connection, since: float) -> list[Ended]:
     """Count the letters that were refused as they were since then, and sent in other words; most first."""
     rows = db.execute(
-        "SELECT outbox.bot, outbox.state, 0, substr(note.text, ?1), count(*) AS times FROM note "
+        "SELECT outbox.bot, outbox.state, outbox.code, substr(note.text, ?1), count(*) AS times FROM note "
         "JOIN outbox ON note.ref = 'out/' || outbox.id WHERE note.last_at >= ?2 AND note.text LIKE ?3 "
-        "GROUP BY outbox.bot, note.text ORDER BY times DESC LIMIT ?4",
+        "GROUP BY outbox.bot, outbox.code, note.text ORDER BY times DESC LIMIT ?4",
         (len(REWORDED) + 3, since, f"{REWORDED}: %", ROWS),
     )
     return [Ended(bot, "reworded", code, reason, times) for bot, _, code, reason, times in rows]

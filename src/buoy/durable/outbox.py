@@ -183,14 +183,15 @@ def retry(
     reason: str,
     unsure: bool,  # noqa: FBT001
     now: float,
+    code: int = 0,
 ) -> bool:
     """Let a claimed letter be tried again from ``not_before`` on; it keeps its anchor and ``msg_seq``.
 
     ``unsure``: the attempt may have been accepted, so it stays claimed, hence frozen. Otherwise it is queued.
     """
     changed = db.execute(
-        "UPDATE outbox SET state = ?, not_before = ?, reason = ? WHERE id = ? AND state = 'claimed'",
-        ("claimed" if unsure else "queued", not_before, reason, row),
+        "UPDATE outbox SET state = ?, not_before = ?, reason = ?, code = ? WHERE id = ? AND state = 'claimed'",
+        ("claimed" if unsure else "queued", not_before, reason, code, row),
     )
     if changed.rowcount == 0:
         return False
@@ -213,12 +214,12 @@ def unbind(db: sqlite3.Connection, row: int, reason: str, now: float) -> bool:
     return True
 
 
-def reword(db: sqlite3.Connection, row: int, body: bytes, reason: str, now: float) -> bool:
+def reword(db: sqlite3.Connection, row: int, body: bytes, reason: str, now: float, code: int = 0) -> bool:
     """Queue a letter whose content was definitely refused, with another body; its own stays in its row."""
     changed = db.execute(
-        "UPDATE outbox SET state = 'queued', carried = ?, reason = ?, anchor_row = NULL, anchor = NULL, "
+        "UPDATE outbox SET state = 'queued', carried = ?, reason = ?, code = ?, anchor_row = NULL, anchor = NULL, "
         "seq = NULL WHERE id = ? AND state = 'claimed'",
-        (body, reason, row),
+        (body, reason, code, row),
     )
     if changed.rowcount == 0:
         return False
@@ -226,12 +227,12 @@ def reword(db: sqlite3.Connection, row: int, body: bytes, reason: str, now: floa
     return True
 
 
-def hold(db: sqlite3.Connection, row: int, reason: str, now: float) -> bool:
+def hold(db: sqlite3.Connection, row: int, reason: str, now: float, code: int = 0) -> bool:
     """Keep a letter until the next contact of its lane: a queued one, or one that was just definitely refused."""
     changed = db.execute(
-        "UPDATE outbox SET state = 'held', reason = ?, anchor_row = NULL, anchor = NULL, seq = NULL "
+        "UPDATE outbox SET state = 'held', reason = ?, code = ?, anchor_row = NULL, anchor = NULL, seq = NULL "
         "WHERE id = ? AND state IN ('claimed', 'queued')",
-        (reason, row),
+        (reason, code, row),
     )
     if changed.rowcount == 0:
         return False
@@ -338,14 +339,6 @@ def counts(db: sqlite3.Connection) -> dict[str, int]:
         "unsure": bad.get("unsure", 0),
         "dead": bad.get("dead", 0),
     }
-
-
-def oldest_queued(db: sqlite3.Connection) -> float | None:
-    """Return when the oldest letter that waits to be sent was written."""
-    at: float | None = db.execute("SELECT min(created_at) FROM outbox WHERE state IN ('queued', 'claimed')").fetchone()[
-        0
-    ]
-    return at
 
 
 # --- what a person does -------------------------------------------------------------------------------------

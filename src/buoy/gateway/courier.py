@@ -228,7 +228,7 @@ class Courier:
         elif failed.cause in DEAD_CAUSES:
             self._end(lane, letter, LetterState.DEAD, failed.reason, failed=failed)
         elif failed.cause in HELD_CAUSES:
-            await self._hold(lane, letter, failed.reason, told)
+            await self._hold(lane, letter, failed.reason, told, failed.code)
         elif failed.cause is Cause.CONTENT and not (in_doubt and failed.early):
             await self._reworded(lane, letter, failed, now)
         elif failed.cause is Cause.ANCHOR:
@@ -243,7 +243,7 @@ class Courier:
                 delay = max(0.0, self._paces[letter.bot].until - self._clock())
                 self._desk.pause(letter.bot, lane)
             unsure = failed.unsure or in_doubt
-            await self._commits.insist(outbox.retry, letter.id, now + delay, failed.reason, unsure, now)
+            await self._commits.insist(outbox.retry, letter.id, now + delay, failed.reason, unsure, now, failed.code)
             state = LetterState.CLAIMED if unsure else LetterState.QUEUED
             self._desk.postpone(lane, replace(letter, state=state, reason=failed.reason), delay)
 
@@ -259,7 +259,7 @@ class Courier:
             return
         for _ in bodies[1:]:
             self._lanes.announce(lane)
-        letters = await self._commits.insist(posting.reword, letter, bodies, failed.reason, now)
+        letters = await self._commits.insist(posting.reword, letter, bodies, failed, now)
         if not failed.early:
             self._tried_anew.add(letter.id)
         for more in letters[1:]:
@@ -293,13 +293,15 @@ class Courier:
             self._receipts.tell(replace(letter, state=state, reason=reason, remote_id=remote_id, settled_at=now))
         self._desk.free(lane)
 
-    async def _hold(self, lane: Key, letter: Letter, reason: str, told: Permission | None = None) -> None:
+    async def _hold(
+        self, lane: Key, letter: Letter, reason: str, told: Permission | None = None, code: int = 0
+    ) -> None:
         """Keep it for the next contact; later letters of the lane go on."""
         self.counts["held"] += 1
         log.warning("letter held", letter=letter.id, reason=reason)
         self._desk.hold(lane)
         now = self._wall()
-        job = (outbox.hold, letter.id, reason, now)
+        job = (outbox.hold, letter.id, reason, now, code)
         await self._commits.insist(*(job if told is None else (posting.taught, lane, told, now, *job)))
         self._desk.hold(lane)  # a contact meanwhile may have looked too early
         self._receipts.tell(replace(letter, state=LetterState.HELD, reason=reason))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from buoy.durable import inbox, outbox, permission
 from buoy.durable.lanes import Key
-from buoy.letters import SCHEDULED, Event, EventState, Letter, LetterState, Permission, Use
+from buoy.letters import SCHEDULED, Event, EventState, Failed, Letter, LetterState, Permission, Use
 
 if TYPE_CHECKING:
     import sqlite3
@@ -129,9 +129,9 @@ def merge_held(
     return carriers
 
 
-def reword(db: sqlite3.Connection, letter: Letter, bodies: Sequence[bytes], reason: str, now: float) -> list[Letter]:
+def reword(db: sqlite3.Connection, letter: Letter, bodies: Sequence[bytes], failed: Failed, now: float) -> list[Letter]:
     """Give a refused letter another body; further bodies become letters of their own, beside those of before."""
-    outbox.reword(db, letter.id, bodies[0], reason, now)
+    outbox.reword(db, letter.id, bodies[0], failed.reason, now, failed.code)
     first = outbox.get(db, letter.id)
     assert first is not None
     letters, n = [first], 2

@@ -7,7 +7,6 @@ is decided by the HTTP status. Message texts are localised and change: nothing h
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -301,12 +300,6 @@ def find(code: int) -> Entry | None:
     if entry is None:
         entry = next((e for low, high, e in RANGES if low <= code <= high), None)
     return entry
-
-
-def named_in(reason: str) -> int:
-    """Read the code out of a line that :func:`buoy.protocol.rest.explain` wrote; 0: it names none."""
-    found = re.search(r"\(code (\d+), HTTP \d+\)", reason)
-    return int(found[1]) if found else 0
 
 
 def fix(code: int) -> Fix:

@@ -68,12 +68,11 @@ def _grouped(ended: Iterable[Ended]) -> Iterator[tuple[Verdict, str, str]]:
 
 def of_letter(one: Ended) -> Verdict:
     """Say what is in a letter's way."""
-    code = one.code or codes.named_in(one.reason)
-    entry = codes.find(code) if code else None
-    whole = of_code(code)
+    entry = codes.find(one.code) if one.code else None
+    whole = of_code(one.code)
     if whole is not None:
         return whole
-    if code in QUOTAS:
+    if one.code in QUOTAS:
         return V.QUOTA
     if entry is not None and entry.fix is codes.Fix.URLS:
         return V.URLS
