@@ -9,7 +9,6 @@ import sqlite3
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -26,7 +25,6 @@ from buoy.durable.store import Store
 from buoy.faces import control
 from buoy.faces.control import ADDRESS
 from buoy.faces.doctor import answering, machine, processes, tally, ways
-from buoy.faces.doctor.aside import aside
 from buoy.faces.doctor.facts import Agent, Facts, Folder, Settings
 from buoy.faces.doctor.judge import judge
 from buoy.faces.doctor.mend import mend
@@ -326,22 +324,6 @@ def test_certificates(shown: Path, trusted: Path, trouble: str, monkeypatch: pyt
             return await ways.walk(f"https://127.0.0.1:{server.port}", {}, within_s=5.0)
 
     assert asyncio.run(main()).trouble == trouble
-
-
-def test_what_never_ends_is_left_behind() -> None:
-    release = threading.Event()
-
-    async def main() -> None:
-        with pytest.raises(TimeoutError):
-            await aside(lambda: release.wait(30), 0.02)
-        assert await aside(lambda: 7, 5.0) == 7
-        with pytest.raises(ZeroDivisionError):
-            await aside(lambda: 1 // 0, 5.0)
-
-    try:
-        asyncio.run(main())
-    finally:
-        release.set()
 
 
 # --- agents -------------------------------------------------------------------------------------------------

@@ -5,19 +5,18 @@ An address is a secret. Of it, names and errors show the scheme and, of a webhoo
 
 from __future__ import annotations
 
-import asyncio
 import io
 import logging
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from buoy.errors import ConfigError
+from buoy.faces.aside import aside
 from buoy.gateway.alerts.channel import Channel, ChannelError
 from buoy.settings import Alerts
 from buoy.transport.http import Http, LostError, NotSentError
@@ -74,21 +73,15 @@ class Apprise:
         """Deliver once; see :class:`buoy.gateway.alerts.channel.Channel`."""
         if not self._free.acquire(blocking=False):
             raise ChannelError(f"{AT_ONCE} deliveries have not ended yet")
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[str] = loop.create_future()
-
-        def run() -> None:
-            try:
-                failure = self._notify(title, text, KINDS.get(str(data.get("kind")), "warning"))
-            finally:
-                self._free.release()
-            with suppress(RuntimeError):  # nobody waits any more, and the loop is closed
-                loop.call_soon_threadsafe(_answer, answer, failure)
-
-        threading.Thread(target=run, name="buoy-apprise", daemon=True).start()
-        failure = await answer
+        failure = await aside(lambda: self._deliver(title, text, str(data.get("kind"))), name="apprise")
         if failure:
             raise ChannelError(failure)
+
+    def _deliver(self, title: str, text: str, kind: str) -> str:
+        try:
+            return self._notify(title, text, KINDS.get(kind, "warning"))
+        finally:
+            self._free.release()
 
     def _notify(self, title: str, text: str, kind: str) -> str:
         """Deliver, on this thread; returns why not, empty when it was taken."""
@@ -152,11 +145,6 @@ def _channel(url: str, place: int, environ: Mapping[str, str], secrets: Sequence
             "and a comma in it must be written %2C in BUOY_ALERTS"
         )
     return Apprise(plugin, scheme, place, secrets)
-
-
-def _answer(future: asyncio.Future[str], failure: str) -> None:
-    if not future.done():
-        future.set_result(failure)
 
 
 def _parts(*urls: str) -> Sequence[str]:

@@ -19,8 +19,8 @@ import msgspec
 from buoy.agents import build
 from buoy.agents.child import Child
 from buoy.errors import BuoyError, ConfigError
-from buoy.faces.doctor.aside import aside
-from buoy.faces.doctor.facts import Agent
+from buoy.faces.aside import aside
+from buoy.faces.doctor.facts import Agent, State
 from buoy.settings import Bot
 from buoy.transport.http import Http, LostError, NotSentError
 
@@ -56,13 +56,13 @@ async def look(bot: Bot, environ: Mapping[str, str], folder: Path | None = None,
         found = await _made(bot, within_s)
     state, text = found
     took_s = round(time.monotonic() - began, 3)
-    return Agent(bot.app_id, bot.agent.kind, state, text, took_s)  # type: ignore[arg-type]
+    return Agent(bot.app_id, bot.agent.kind, state, text, took_s)
 
 
-async def _made(bot: Bot, within_s: float) -> tuple[str, str]:
+async def _made(bot: Bot, within_s: float) -> tuple[State, str]:
     """What needs no more than itself."""
     try:
-        await aside(lambda: build(bot.agent.kind, bot.agent.settings()), within_s)
+        await aside(lambda: build(bot.agent.kind, bot.agent.settings()), within_s, name="doctor")
     except ConfigError as error:
         return "setup", str(error)
     except TimeoutError:
@@ -70,7 +70,7 @@ async def _made(bot: Bot, within_s: float) -> tuple[str, str]:
     return "ok", ""
 
 
-async def _function(bot: Bot, folder: Path, within_s: float) -> tuple[str, str]:
+async def _function(bot: Bot, folder: Path, within_s: float) -> tuple[State, str]:
     """Import the module in a process of its own, as `buoy run` would here."""
     settings = bot.agent.settings() | {"api_key": ""}
     path = [str(folder), *(one for one in sys.path if one)]
@@ -100,7 +100,7 @@ async def _exit(child: Child, within_s: float) -> int | None:
     return child.exit_code
 
 
-async def _endpoint(bot: Bot, environ: Mapping[str, str], within_s: float) -> tuple[str, str]:
+async def _endpoint(bot: Bot, environ: Mapping[str, str], within_s: float) -> tuple[State, str]:
     """Ask an OpenAI-compatible endpoint for its models: that costs nothing and needs the key."""
     agent = bot.agent
     if not agent.model:

@@ -10,8 +10,8 @@ from typing import Final, TypeVar
 
 from buoy.config import Config
 from buoy.faces import wiring
+from buoy.faces.aside import aside
 from buoy.faces.doctor import answering, machine, processes, tally, trial, ways
-from buoy.faces.doctor.aside import aside
 from buoy.faces.doctor.calls import Rest
 from buoy.faces.doctor.facts import Bot, Call, Database, Facts, Folder, Port, Records, Running, Settings, Trial, Way
 from buoy.protocol import wire
@@ -121,7 +121,7 @@ def _as_they_see(environ: Mapping[str, str], theirs: Mapping[str, str]) -> dict[
 
 async def _local(job: Callable[[], T], late: T, within_s: float = LOCAL_S) -> T:
     try:
-        return await aside(job, within_s)
+        return await aside(job, within_s, name="doctor")
     except TimeoutError:
         return late
 

@@ -132,13 +132,17 @@ class Trial:
     """Events that came meanwhile and are not kept."""
 
 
+State = Literal["ok", "setup", "away", "refused", "model", "late"]
+"""How a first look at an agent ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Agent:
     """Who answers for a bot, tried without a message."""
 
     bot: str
     kind: str
-    state: Literal["ok", "setup", "away", "refused", "model", "late"] = "ok"
+    state: State = "ok"
     text: str = ""
     took_s: float = 0.0
 

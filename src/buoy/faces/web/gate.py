@@ -215,7 +215,7 @@ class Gate:
         except (TimeoutError, ConnectionError):
             cut(request.protocol)
         finally:
-            await news.aclose()  # type: ignore[attr-defined]
+            await news.aclose()
         return response
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,7 +57,7 @@ class Live:
                     self._tell(frame(plain))
             await asyncio.sleep(max(TICK_S, SHARE * self._snapshots.cost_s))
 
-    async def follow(self) -> AsyncIterator[bytes]:
+    async def follow(self) -> AsyncGenerator[bytes, None]:
         """Give the state as it is, and then each news; a listener that is slow gets the newest only.
 
         Raises:
