@@ -21,6 +21,7 @@ from buoy.faces import notify
 from buoy.faces.notify import READY_S, Facts, Heartbeat, Notifier, address, has_progress, in_words, is_ready, watchdog_s
 from buoy.gateway.app import App
 from tests import clock
+from tests.gateway import fakes
 
 
 @pytest.fixture
@@ -149,12 +150,11 @@ def test_the_states_in_words() -> None:
 # --- acting ---
 
 
-class Line:
-    """A platform of which only its health is asked."""
-
-    name, bot = "qq", "1"
+class Line(fakes.Line):
+    """A platform whose health is what a test says."""
 
     def __init__(self) -> None:
+        super().__init__(bot="1", name="qq")
         self.told: dict[str, Any] = dict(FIRST)
 
     def health(self) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def _notifier(manager: socket.socket, watchdog_s: int = 30) -> Notifier:
 def test_ready_once_states_when_they_change_and_food_three_times_an_interval(manager: socket.socket) -> None:
     async def main() -> None:
         line = Line()
-        app = App(Store.open_memory(now=0.0), [line], {})  # type: ignore[list-item]
+        app = App(Store.open_memory(now=0.0), [line], {})
         app.supervisor.keep("notify", Heartbeat(_notifier(manager), app).run)
         await asyncio.sleep(9.5)
         assert heard(manager) == ["STATUS=0 of 1 bots connected; 1 down", "WATCHDOG=1"], "the first attempt runs"
@@ -187,7 +187,7 @@ def test_ready_once_states_when_they_change_and_food_three_times_an_interval(man
 
 def test_ready_comes_although_no_attempt_ever_ends(manager: socket.socket) -> None:
     async def main() -> None:
-        app = App(Store.open_memory(now=0.0), [Line()], {})  # type: ignore[list-item]
+        app = App(Store.open_memory(now=0.0), [Line()], {})
         app.supervisor.keep("notify", Heartbeat(_notifier(manager), app).run)
         await asyncio.sleep(READY_S - 0.5)
         assert not [one for one in heard(manager) if "READY" in one]
@@ -202,7 +202,7 @@ def test_a_manager_that_was_deaf_is_told_again(manager: socket.socket, tmp_path:
     async def main() -> None:
         line = Line()
         line.told = dict(UP)
-        app = App(Store.open_memory(now=0.0), [line], {})  # type: ignore[list-item]
+        app = App(Store.open_memory(now=0.0), [line], {})
         heart = Heartbeat(Notifier({"NOTIFY_SOCKET": str(tmp_path / "later")}), app)
         heart.look()
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as later:
@@ -225,7 +225,7 @@ def test_a_disk_that_does_not_answer_starves_the_watchdog_until_it_does(manager:
     async def main() -> None:
         now = 0.0
         store = Store.open(tmp_path / "data", now=0.0, commit=commit)
-        app = App(store, [Line()], {})  # type: ignore[list-item]
+        app = App(store, [Line()], {})
         heart = Heartbeat(_notifier(manager), app, clock=lambda: now)
         heart.look()
         assert "WATCHDOG=1" in heard(manager)
@@ -245,7 +245,7 @@ def test_a_disk_that_does_not_answer_starves_the_watchdog_until_it_does(manager:
 
 def test_a_service_that_nobody_keeps_starves_the_watchdog(manager: socket.socket) -> None:
     async def main() -> None:
-        app = App(Store.open_memory(now=0.0), [Line()], {})  # type: ignore[list-item]
+        app = App(Store.open_memory(now=0.0), [Line()], {})
 
         async def for_ever() -> None:
             await asyncio.sleep(1e6)

@@ -77,7 +77,7 @@ def test_nobody_looks_while_nobody_listens() -> None:
         await anext(stream)
         await asyncio.sleep(10)
         assert 10 < world.looks < 25
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         await asyncio.sleep(1)
         seen = world.looks
         await asyncio.sleep(3600)
@@ -146,7 +146,7 @@ def test_listeners_are_bounded_and_a_closed_hub_ends_them_at_once() -> None:
         assert world.live.listeners == 0
         again = world.live.follow()  # it listens again on another port, for instance
         assert b"up" in await anext(again)
-        await again.aclose()  # type: ignore[attr-defined]
+        await again.aclose()
         await world.end()
 
     clock.run(main())

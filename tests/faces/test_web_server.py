@@ -13,6 +13,7 @@ import structlog
 
 from buoy.faces.web import doorman, gate
 from buoy.faces.web.login import FILE
+from buoy.faces.web.server import AGAIN_S
 from tests.faces.serving import BEARER, Served, head, served, settings
 
 DEADLINE_S = 5.0  # what shutdown.deadline_s is unless set
@@ -38,6 +39,19 @@ async def until(wanted: Any) -> None:
         await asyncio.sleep(0.01)
 
 
+def count_tries(it: Served) -> list[None]:
+    """One entry for each time that it tries to listen from now on."""
+    tries: list[None] = []
+    listen = it.web._listen
+
+    async def counted() -> None:
+        tries.append(None)
+        await listen()
+
+    vars(it.web)["_listen"] = counted
+    return tries
+
+
 def told_of_web(it: Served) -> dict[str, Any]:
     told = it.buoy.app.health()["web"]
     assert told is not None
@@ -58,7 +72,8 @@ def test_a_port_in_use_stops_no_bot_and_is_taken_once_it_is_free(lines: list[dic
                     "perhaps another Buoy: stop it, or set web.listen (BUOY_LISTEN)"
                 )
                 await it.buoy.answered(await it.sim.say("are you there?"))
-                await asyncio.sleep(0.7)  # it has tried once more
+                tries = count_tries(it)
+                await until(lambda: tries)
                 other.close()
                 await until(lambda: it.web.address)
                 assert (await it.ask("/status.json")).json["web"]["error"] is None
@@ -226,7 +241,7 @@ def test_a_request_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytes
             assert (answer.status, answer.headers["connection"]) == (503, "close")
 
             it.buoy.app.sections["alerts"] = lambda: {"much": "x" * 8_000_000}
-            await asyncio.sleep(0.3)
+            await until(lambda: "much" in (it.web._snapshots.plain()["alerts"] or {}))
             plug = socket.socket()
             plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             plug.setblocking(False)
@@ -292,10 +307,11 @@ def test_what_was_stopped_does_not_begin_to_listen(lines: list[dict[str, Any]], 
             port = other.getsockname()[1]
             async with served(tmp_path, web=settings(listen=f"127.0.0.1:{port}"), wait=False) as it:
                 await until(lambda: told_of_web(it)["error"])
+                tries = count_tries(it)
                 await it.web.stop()
                 other.close()
-                await asyncio.sleep(0.7)
-                assert it.web.address is None
+                await asyncio.sleep(AGAIN_S[0])  # a timer of ours: the one that would have tried again is before it
+                assert (it.web.address, tries) == (None, [])
                 assert it.buoy.app.supervisor.children["web"].restarts == 0
 
     asyncio.run(main())

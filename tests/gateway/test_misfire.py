@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -17,8 +17,10 @@ from buoy.letters import Letter, LetterState
 T0 = 1_800_000_000.0  # a full ten minutes
 MIN, HOUR = 60.0, 3600.0
 
+Times = Callable[[float], Iterator[float]]
 
-def each(period_s: float):  # type: ignore[no-untyped-def]
+
+def each(period_s: float) -> Times:
     """Planned times at every multiple of a period."""
 
     def times(after: float) -> Iterator[float]:
@@ -139,7 +141,7 @@ EVENTS = st.lists(
 JUMPS = st.one_of(EVENTS, st.lists(st.tuples(st.just("jump"), st.floats(-30 * HOUR, 30 * HOUR)), max_size=4))
 
 
-def live(table: Table, times, now: float, policy: str, commits: int | None = None) -> None:  # type: ignore[no-untyped-def]
+def live(table: Table, times: Times, now: float, policy: str, commits: int | None = None) -> None:
     """The service looks once, and ends after so many commits."""
     while commits is None or commits > 0:
         todo = step(times, table.row.settled_to, now, policy)
@@ -177,7 +179,7 @@ def test_each_planned_time_is_fired_once_at_most_whatever_happens(
     table.db.close()
 
 
-def _until(times, after: float, until: float) -> list[float]:  # type: ignore[no-untyped-def]
+def _until(times: Times, after: float, until: float) -> list[float]:
     found: list[float] = []
     for at in times(after):
         if at > until:

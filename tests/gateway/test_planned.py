@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buoy.gateway.schedules.planned import parse, parse_zone
+from buoy.gateway.schedules.planned import Plan, parse, parse_zone
 
 MINUTE_S = 60.0
 
@@ -18,7 +18,7 @@ def utc(text: str) -> float:
     return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
 
 
-def plan(cron: str, zone: str):  # type: ignore[no-untyped-def]
+def plan(cron: str, zone: str) -> Plan:
     return parse(cron, parse_zone(zone))
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,12 +15,21 @@ from tests.system.processes import buoy, platform, wait_until
 TOKEN = "h00k-t0k3n"
 
 
+class Away(HTTPServer):
+    """Where an operator hears notices, once it serves: until then the port is taken, and nobody answers."""
+
+    def __init__(self) -> None:
+        self.heard: list[dict[str, Any]] = []
+        super().__init__(("127.0.0.1", 0), Operator, bind_and_activate=False)
+        self.server_bind()
+
+
 class Operator(BaseHTTPRequestHandler):
     """Takes notices."""
 
     def do_POST(self) -> None:
-        heard = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.heard.append(heard)  # type: ignore[attr-defined]
+        assert isinstance(self.server, Away)
+        self.server.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         self.send_response(204)
         self.end_headers()
 
@@ -30,21 +37,9 @@ class Operator(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def operator() -> Iterator[HTTPServer]:
-    """An operator who is away until `serve` runs: the port is taken, and nobody answers."""
-    server = HTTPServer(("127.0.0.1", 0), Operator, bind_and_activate=False)
-    server.heard = []  # type: ignore[attr-defined]
-    server.server_bind()
-    try:
-        yield server
-    finally:
-        server.server_close()
-
-
 @pytest.mark.system
 def test_killed_before_the_operator_heard_it(tmp_path: Path) -> None:
-    with operator() as away, platform() as judge:
+    with Away() as away, platform() as judge:
         address = f"http://127.0.0.1:{away.server_port}/{TOKEN}"
         with buoy(
             tmp_path / "data", judge.api_base, QQ_CLIENT_SECRET="wrong", BUOY_ALERTS=address, BUOY_HEARTBEAT_URL=address
@@ -60,8 +55,7 @@ def test_killed_before_the_operator_heard_it(tmp_path: Path) -> None:
             serving.start()
             try:
                 process.start(wait=False)
-                heard: list[dict[str, Any]] = away.heard  # type: ignore[attr-defined]
-                wait_until(lambda: heard, "told by the next process")
+                wait_until(lambda: away.heard, "told by the next process")
                 tried = process.command("alerts", "test")
                 assert (tried.returncode, tried.stdout) == (0, "1 webhook 127.0.0.1: taken\n")
                 assert process.status()["alerts"]["open"][0]["rule"] == "credentials"
@@ -69,10 +63,10 @@ def test_killed_before_the_operator_heard_it(tmp_path: Path) -> None:
             finally:
                 away.shutdown()
                 serving.join()
-    assert [(one["kind"], one["rule"], one["bot"]) for one in heard] == [
+    assert [(one["kind"], one["rule"], one["bot"]) for one in away.heard] == [
         ("raised", "credentials", "102000001"),
         ("test", "", ""),
     ]
-    assert "q.qq.com" in heard[0]["text"]
+    assert "q.qq.com" in away.heard[0]["text"]
     for file in (process.log, *(path for path in (tmp_path / "data").rglob("*") if path.is_file())):
         assert TOKEN.encode() not in file.read_bytes(), file

@@ -14,9 +14,7 @@ from pathlib import Path
 from buoy.errors import BusyError, StoreError
 
 _LOCKED_BYTE = 1 << 30  # Windows locks bytes, not files: one far behind the pid, which stays readable
-
-
-GLANCE_S = 0.02
+GLANCE_S = 0.02  # far longer than `holder` has a lock that it only looks at
 
 
 class Lock:

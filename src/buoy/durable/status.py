@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from buoy.durable import inbox, outbox
 
-REASONS: Final = 20  # each dead turn may have one of its own
-_OPEN: Final = "state IN ('waiting', 'running')"  # as the index says it
-
 if TYPE_CHECKING:
     import sqlite3
 
     from buoy.letters import Event
+
+
+REASONS: Final = 20  # each dead turn may have one of its own
+_OPEN: Final = "state IN ('waiting', 'running')"  # as the index says it
 
 
 def inbox_depth(db: sqlite3.Connection, now: float) -> dict[str, Any]:
