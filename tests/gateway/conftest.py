@@ -1,21 +1,10 @@
-"""The gateway logs every refusal and restart; tests provoke thousands of them."""
+"""Every test here is quiet: refusals and restarts come by the thousand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-import structlog
 
 
 @pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """Log calls are made as ever, and end here."""
-
-    def drop(*_: object) -> structlog.typing.EventDict:
-        raise structlog.DropEvent
-
-    before = structlog.get_config()
-    structlog.configure(processors=[drop])
-    yield
-    structlog.configure(**before)
+def _quiet(quiet: None) -> None:
+    """As :func:`tests.conftest.quiet`."""
