@@ -16,7 +16,7 @@ from yarl import URL
 
 from buoy.errors import ConfigError
 from buoy.transport.http import Answer, Http, NotSentError, check_url
-from buoy.transport.route import Proxies, Resolver, route
+from buoy.transport.route import UNSENT, Proxies, Resolver, is_unsent, route
 from buoy.transport.websocket import OpenError, Socket
 from tests import clock
 from tests.transport.servers import Peer, serve, unused_port
@@ -414,3 +414,13 @@ def test_a_route_says_where_it_leads_and_which_variable_decides(url: str, enviro
 def test_there_is_no_route_where_we_would_not_go() -> None:
     with pytest.raises(ConfigError, match="not encrypted"):
         route("http://a.test", {})
+
+
+def test_a_deadline_before_a_connection_is_known_on_every_python() -> None:
+    """`asyncio.timeout` names what it cut off as its cause, or only as its context, by the version of Python."""
+    cut_off = asyncio.CancelledError()
+    cut_off.add_note(UNSENT)
+    caused, in_context, other = TimeoutError(), TimeoutError(), TimeoutError()
+    caused.__cause__ = caused.__context__ = in_context.__context__ = cut_off
+    other.__context__ = asyncio.CancelledError()
+    assert (is_unsent(caused), is_unsent(in_context), is_unsent(other)) == (True, True, False)
