@@ -212,6 +212,7 @@ scenes = st.sampled_from([*WINDOW_S, "unheard of"])
     some_letters, some_anchors, scenes, st.builds(Allowed, st.booleans(), st.booleans(), st.booleans())
 )  # fmt: skip
 @example(frozen(None), [anchor()], "group", Allowed(proactive=False, repeat_unsure=True))
+@example(refused(5), [anchor(5, age_s=-10.0)], "unheard of", Allowed(proactive=False))
 def test_no_plan_goes_beyond_a_limit_or_a_window(
     what: Letter, anchors: list[Anchor], scene: str, allowed: Allowed
 ) -> None:
@@ -221,14 +222,14 @@ def test_no_plan_goes_beyond_a_limit_or_a_window(
         assert not what.frozen
         assert chosen in anchors
         assert not chosen.spent
-        assert chosen.event_at + WINDOW_S[scene] > NOW
+        assert chosen.event_at + WINDOW_S.get(scene, 0.0) > NOW
         limit = BUDGET.get(scene, 10**9)
         assert result.limit <= limit - (chosen.open and chosen.row != what.event)
         assert chosen.uses < result.limit
     elif isinstance(result, Repeat):
         (bound,) = (one for one in anchors if one.row == what.anchor_row)
         assert not bound.spent
-        assert bound.event_at + WINDOW_S[scene] > NOW
+        assert bound.event_at + WINDOW_S.get(scene, 0.0) > NOW, "where no window is known, only what is yet to come"
         assert not (what.frozen and scene not in BUDGET)
     elif isinstance(result, Proactive):
         assert allowed.proactive
