@@ -533,7 +533,7 @@ def test_a_proactive_letter_without_that_proof_is_unsure_and_not_repeated_unless
         async with prepared(tmp_path / "data") as (sim, buoy):
             buoy.account["repeat_unsure"] = repeats
             await buoy.start()
-            vars(buoy.platform._delivery)["_timeout_s"] = 0.1
+            vars(buoy.platform._delivery)["_timeout_s"] = 0.5
             sim.faults.add(**fault, endpoint="send", count=1)
             await buoy.send(f"qq:c2c:{sim.meet()}", "hello")
             assert await buoy.ends("hello") == ("sent" if repeats else "unsure")
