@@ -6,7 +6,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from buoy.errors import ConfigError
 
@@ -127,6 +127,18 @@ class Message:
     """The platform's own event body, parsed JSON."""
     schedule: str = ""
     """Name of the schedule that asks this; empty where a person wrote it."""
+    line: Line | None = field(default=None, compare=False, repr=False)
+    """The way to speak before the turn ends. None: there is none, as for an agent in a process of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """One button under a reply. A click on it comes back with its ``data``, see :class:`Click`."""
+
+    label: str
+    data: str
+    is_main: bool = False
+    """Shown as the one that is expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +147,52 @@ class Reply:
 
     ``markdown`` asks for the platform's markdown; where that is refused the same text is sent plain.
     ``quote`` shows the reply as an answer to the message of this turn, where the platform can.
+    ``buttons`` are rows of them; where the platform takes none the reply is sent without.
     """
 
     text: str
     markdown: bool = False
     quote: bool = False
+    buttons: tuple[tuple[Button, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """Somebody pressed a button of an earlier reply. The platform was told already that it arrived."""
+
+    id: str
+    """Of this click; the same whenever it is handed over again."""
+    conversation: str
+    sender: Sender
+    data: str
+    """What the button carries."""
+    at: float = 0.0
+    """Seconds since 1970, on this machine's clock."""
+
+
+class Line(Protocol):
+    """What an agent may do while its turn runs. One for each turn; of no use once the turn has ended."""
+
+    async def say(self, part: Part, *, last: bool = False) -> int:
+        """Queue one reply now; when this returns it is on disk and will be delivered, whatever happens.
+
+        ``last``: the turn ends with it, in the same transaction; what the agent returns afterwards is not sent.
+
+        Returns:
+            The letter's row.
+        Raises:
+            NonsenseError: it cannot be sent.
+        Cancellation:
+            It is queued or it is not; a later run finds it in ``Message.delivered``.
+        """
+
+    async def ask(self, question: Part, options: Sequence[Button]) -> str:
+        """Ask whoever wrote the message; returns the ``data`` of what was chosen.
+
+        Buttons where the platform has them; a number or a label written in the conversation answers as well, and
+        gets no turn of its own then. An answer given to an earlier run of this turn counts: nobody is asked twice.
+        Waits as long as the turn may last.
+        """
 
 
 Part = str | Reply
@@ -162,6 +215,13 @@ class Agent:
     """True: parts are queued as they are yielded; a re-run gets them as ``delivered`` and yields the rest."""
     timeout_s: float | None = None
     """Longest turn; None leaves it to the gateway."""
+    clicked: Callable[[Click], Awaitable[None]] | None = None
+    """Takes the clicks that no :meth:`Line.ask` waits for; None: they are stored and nothing else."""
+    joins: Callable[[Message], bool] | None = None
+    """Says whether a message that arrives while a turn of its conversation runs is handed over at once, beside it.
+
+    None: it waits. What waited already when the turn began is never handed over beside another.
+    """
     close: Callable[[], Awaitable[None]] = field(default=_nothing)
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any, Final
 
-from buoy.chat import Attachment, Exchange, Message, Sender
+from buoy.chat import Attachment, Button, Exchange, Message, Reply, Sender
 
 # What is left out first where the whole would be too long; the text goes over stdin as well.
 EXPENDABLE: Final = ("raw", "history", "quoted", "text", "attachments")
@@ -17,7 +17,7 @@ def encode(message: Message, limit: int | None = None) -> str:
 
     ``limit`` bounds its length: expendable fields are then left out, one by one, and named under ``omitted``.
     """
-    document = {item.name: getattr(message, item.name) for item in fields(message)}
+    document = {item.name: getattr(message, item.name) for item in fields(message) if item.name != "line"}
     omitted: list[str] = []
     for name in (*EXPENDABLE, None):
         try:
@@ -42,6 +42,12 @@ def decode(text: str | bytes) -> Message:
     document["history"] = tuple(Exchange(**past) for past in document.get("history", ()))
     document["delivered"] = tuple(document.get("delivered", ()))
     return Message(**document)
+
+
+def reply_of(document: dict[str, Any]) -> Reply:
+    """Read a reply that was written with its fields' names."""
+    rows = tuple(tuple(Button(**one) for one in row) for row in document.pop("buttons", ()))
+    return Reply(**document, buttons=rows)
 
 
 def _plain(value: Any) -> Any:

@@ -58,7 +58,7 @@ class Pool:
             raise AgentError(answer["error"])
         if "nonsense" in answer:
             raise NonsenseError(answer["nonsense"])
-        return [Reply(**reply) for reply in answer["replies"]]
+        return [message_json.reply_of(reply) for reply in answer["replies"]]
 
     async def close(self) -> None:
         """End all processes; turns that still run fail."""
