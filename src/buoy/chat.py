@@ -120,7 +120,7 @@ class Message:
     late_s: float = 0.0
     """Its age in seconds where the turn came late, after an outage for instance; 0 where it came in time."""
     delivered: tuple[str, ...] = ()
-    """Parts that an earlier run of this turn already queued; only for agents that ``can_continue``."""
+    """Parts that an earlier run of this turn already queued, by :meth:`Line.say` or as it ``can_continue``."""
     history: tuple[Exchange, ...] = ()
     """Earlier turns, oldest first; as many as the agent asked for with ``history_turns``."""
     raw: Any = None
@@ -176,12 +176,16 @@ class Line(Protocol):
     async def say(self, part: Part, *, last: bool = False) -> int:
         """Queue one reply now; when this returns it is on disk and will be delivered, whatever happens.
 
-        ``last``: the turn ends with it, in the same transaction; what the agent returns afterwards is not sent.
+        ``last``: the turn ends with it, in the same transaction. Nothing runs it again then, and what the agent
+        returns or raises afterwards is not sent; the conversation goes on when it returns, or its time is up.
+
+        May be called from any task of the loop. While the disk takes nothing it waits, and the turn's clock stands.
 
         Returns:
-            The letter's row.
+            The letter's row; of the last one where the text became several.
         Raises:
-            NonsenseError: it cannot be sent.
+            NonsenseError: it cannot be sent; a blank text cannot.
+            TurnOverError: the turn has ended; nothing was queued.
         Cancellation:
             It is queued or it is not; a later run finds it in ``Message.delivered``.
         """
@@ -190,8 +194,12 @@ class Line(Protocol):
         """Ask whoever wrote the message; returns the ``data`` of what was chosen.
 
         Buttons where the platform has them; a number or a label written in the conversation answers as well, and
-        gets no turn of its own then. An answer given to an earlier run of this turn counts: nobody is asked twice.
-        Waits as long as the turn may last.
+        gets no turn of its own then. An answer given to an earlier run of this turn counts: nobody is asked twice
+        (the same question with the same options, asked in the same order). Waits as long as the turn may last.
+
+        Raises:
+            NonsenseError: no text, no options, or a blank label.
+            TurnOverError: the turn ended before there was an answer.
         """
 
 
@@ -220,7 +228,8 @@ class Agent:
     joins: Callable[[Message], bool] | None = None
     """Says whether a message that arrives while a turn of its conversation runs is handed over at once, beside it.
 
-    None: it waits. What waited already when the turn began is never handed over beside another.
+    None: it waits. What waited already when the turn began is never handed over beside another. It is asked before
+    the message is stored, so it has to be quick. With it `/stop` is a message like any other, handed over at once.
     """
     close: Callable[[], Awaitable[None]] = field(default=_nothing)
 

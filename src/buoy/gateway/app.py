@@ -16,6 +16,7 @@ from buoy.durable import history, inbox, meta, outbox, retention
 from buoy.durable.schedules import Schedule
 from buoy.durable.store import Store
 from buoy.errors import ConfigError, StoreLostError
+from buoy.gateway import posting
 from buoy.gateway.courier import Holding
 from buoy.gateway.health import Depths, Snapshot, snapshot
 from buoy.gateway.intake import Door
@@ -25,7 +26,7 @@ from buoy.gateway.schedules.timetable import Timetable
 from buoy.gateway.sender import Sender
 from buoy.gateway.supervisor import Supervisor
 from buoy.gateway.worker import Turns, Worker
-from buoy.letters import Ended
+from buoy.letters import Ended, Letter
 
 SWEEP_S = 60.0
 PRUNE_MINUTES = 60  # what is kept for a month need not be looked for each minute
@@ -94,7 +95,7 @@ class App:
         await self._begin()
         if self._schedules is not None:
             await self.timetable.start(self._schedules)
-        buried = await self.store.write(inbox.void_claims, self.store.boot)
+        buried = await self.store.write(posting.void_claims, self.store.boot, self.worker.runs.told_dead)
         for event in buried:
             log.error("turn is dead", turn=event.id, reason="it ended the process or failed too often")
         self.sender.start()
@@ -166,6 +167,21 @@ class App:
             raise ConfigError("the text is empty; QQ takes no empty message")
         self.platforms[where.bot or ""].check(where)
         return await self.sender.receipts.send(where, what, key=key, origin=origin)
+
+    async def settled(self, letter: int, timeout_s: float) -> Letter | None:
+        """Wait until a letter has left or has ended otherwise, ``timeout_s`` at most; see :meth:`Receipts.settled`.
+
+        ``letter`` is what `send()` and `Line.say` return. Where :meth:`is_way_free` says no, do not wait.
+        """
+        return await self.sender.receipts.settled(letter, timeout_s)
+
+    def is_way_free(self, bot: str) -> bool:
+        """Say whether this bot's letters get through now.
+
+        Nothing has failed since the last one that did, none has been waiting for its answer longer than usual, and
+        nothing stops.
+        """
+        return self.sender.is_way_free(bot)
 
     async def retry_letter(self, number: int) -> bool:
         """A person wants a dead, unsure or held letter tried again."""

@@ -66,6 +66,7 @@ class Receipts:
         self._pump = pump
         self._unwanted: set[tuple[str, str]] = set()  # sends given up while their commit was under way
         self._settled: dict[int, asyncio.Future[Letter]] = {}
+        self._ended: dict[int, Letter] = {}  # their rows say so a moment later
 
     async def send(self, target: Target, reply: Reply, *, key: str | None = None, origin: str = "send") -> Receipt:
         """Queue one message and say what is known after 100 ms at most.
@@ -112,7 +113,7 @@ class Receipts:
             return self._receipt(letter)
         try:
             async with asyncio.timeout_at(ends_at):
-                letter = await wanted.settled
+                letter = await asyncio.shield(wanted.settled)  # others may wait for it longer
         except TimeoutError:
             letter = self._store.read(outbox.get, letter.id) or letter
         return self._receipt(letter)
@@ -141,12 +142,34 @@ class Receipts:
         place = self._store.read(outbox.position, letter.id) if letter.state in OPEN else 0
         return Receipt(letter.id, letter.key, letter.state, max(0, place - 1), letter.reason)
 
-    def wants(self, letter: int) -> bool:
-        """Say whether a `send()` waits for this letter."""
-        return letter in self._settled
+    async def settled(self, number: int, timeout_s: float) -> Letter | None:
+        """Wait until a letter has left or has ended otherwise, ``timeout_s`` at most; gives it as it is known then.
+
+        None: there is no such letter. A letter that is held counts as settled: it waits for its reader.
+        """
+        letter = self._store.read(outbox.get, number)
+        if letter is None or letter.state not in OPEN:
+            return letter
+        known = self._ended.get(number)
+        if known is not None:
+            return known
+        waiter = self._settled.setdefault(number, asyncio.get_running_loop().create_future())
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.shield(waiter)
+        except TimeoutError:
+            return self._store.read(outbox.get, number) or letter
+
+    def remember(self, letter: Letter) -> None:
+        """It has ended, and its row does not say so yet; :meth:`forget` follows when it does."""
+        self._ended[letter.id] = letter
+
+    def forget(self, letter: int) -> None:
+        """Its row says what became of it."""
+        self._ended.pop(letter, None)
 
     def tell(self, letter: Letter) -> None:
-        """Tell the `send()` that waits for this letter what became of it, if one does."""
+        """Tell whoever waits for this letter what became of it."""
         waiter = self._settled.pop(letter.id, None)
         if waiter is not None and not waiter.done():
             waiter.set_result(letter)

@@ -36,6 +36,7 @@ from buoy.letters import (
     Use,
 )
 
+SILENT_S = 2.0  # ours: an API that is well answers sooner
 PARALLEL = 100  # requests under way at once, per process
 BUG_RETRY_S = 60.0  # a platform that raised: that conversation waits, the others go on
 
@@ -106,8 +107,11 @@ class Sender:
                 bodies = platform.compose(replace(event, uses=used), replies) if used != event.uses else bodies
         return bodies
 
-    def batch(self, event: Event, bodies: Sequence[bytes]) -> Batch:
-        """Prepare the letters of a turn that ends now; the caller commits them together with the turn."""
+    def batch(self, event: Event, bodies: Sequence[bytes], name: str = "", origin: str = "") -> Batch:
+        """Prepare the letters of a turn that ends now; the caller commits them together with the turn.
+
+        ``name`` and ``origin`` are those of letters that are no part of its answer, see :class:`Batch`.
+        """
         lane = (event.bot, event.lane)
         use = self._immediate(event, bodies[0]) if bodies else None
         if use is not None and not self._lanes.offer(lane):
@@ -118,7 +122,7 @@ class Sender:
             self._lanes.announce(lane)
         for _ in bodies[1:]:
             self._lanes.announce(lane)
-        return Batch(event, bodies, use, self._store.boot, self)
+        return Batch(event, bodies, use, self._store.boot, self, name, origin)
 
     def _immediate(self, event: Event, body: bytes) -> Use | None:
         """The anchor with which a turn's first letter can leave at once, in the transaction that queues it."""
@@ -314,6 +318,11 @@ class Sender:
     def is_idle(self) -> bool:
         """Nothing waits, runs or is being stored."""
         return not len(self._lanes)
+
+    def is_way_free(self, bot: str) -> bool:
+        """Say whether a letter that is queued now is likely to be delivered at once."""
+        pace, now = self._paces[bot], self._clock()
+        return not (self._is_stopping or pace.failures or now < pace.until or self._courier.silent_s(bot) > SILENT_S)
 
     def health(self) -> dict[str, Any]:
         """Plain data for status."""

@@ -1,40 +1,37 @@
-"""Runs turns: each conversation in order, others in parallel, bounded; what a turn answers is queued as it ends.
-
-A run is charged, in a committed row, before the agent starts. The end of a turn and its letters are one transaction.
-"""
+"""Whose turn it is: each conversation in order, others beside it, bounded; a run is charged before its agent starts."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import structlog
 
-from buoy.chat import Agent, Message, NonsenseError, Reply, as_reply, collect
+from buoy.chat import Agent
 from buoy.durable import backoff, inbox
 from buoy.durable.lanes import Key, Lanes
 from buoy.durable.store import Store
-from buoy.errors import AgentAwayError, AgentError, StoreError
+from buoy.errors import StoreError
 from buoy.gateway import asking, posting
-from buoy.gateway.absence import Absence
-from buoy.gateway.patience import LateError, Patience
+from buoy.gateway.line import Desk
+from buoy.gateway.patience import Patience
 from buoy.gateway.platform import Platform
-from buoy.gateway.posting import Batch
+from buoy.gateway.presence import Presence
+from buoy.gateway.questions import Questions
+from buoy.gateway.runs import Again, Runs
 from buoy.gateway.sender import Sender
 from buoy.gateway.supervisor import Supervisor
-from buoy.gateway.turns import Running, Turns
-from buoy.letters import Arrival, Event
+from buoy.gateway.turns import BESIDE, HEAD, Running, Seat, Turns
+from buoy.letters import SCHEDULED, Arrival, Event
 
 __all__ = ["Turns", "Worker"]
 
 STORE_RETRY_S = 1.0
 ALONE_RETRY_S = 5.0
-STOPPED = "stopped by the user"
+MOST_BESIDE = 64  # ours: turns that join one conversation's; beyond that somebody floods us, and waits
 
 log = structlog.get_logger("buoy.worker")
 
@@ -61,17 +58,20 @@ class Worker:
         self._sender = sender
         self._wall = wall
         self._turns = turns or Turns()
-        self._draw = draw
         self._lanes: Lanes[Event] = Lanes(self._load)
-        self._running: dict[int, Running] = {}
         self._places = 0
+        self._beside = 0  # turns that have no place: they joined another, or passed their lane by
+        self._retries: dict[int, asyncio.TimerHandle] = {}  # rows that pass their lane by, and wait for another run
         self._is_alone = False
-        self._waiting_alone: list[tuple[Key, Event]] = []
+        self._waiting_alone: list[tuple[Key | None, Event]] = []
         self._is_stopping = False
         self._alarm: asyncio.TimerHandle | None = None
         self._patience = Patience()
-        self._absence = Absence(draw)
-        self.counts = {"turns": 0, "done": 0, "failed": 0, "dead": 0, "stopped": 0, "late": 0, "skipped": 0}
+        self._questions = Questions()
+        desk = Desk(store, sender, self._patience, self._questions, wall)
+        self.runs = Runs(platforms, agents, desk, self._turns, draw)
+        self._presence = Presence(store, supervisor, platforms, sender, self._turns.typing_after_s, wall=wall)
+        self.counts = self.runs.counts
 
     # --- messages come in ---------------------------------------------------------------------------------------
 
@@ -83,7 +83,7 @@ class Worker:
             else:
                 log.warning("turns of a bot that is not configured stay where they are", bot=bot, lane=lane)
         for event in self._store.read(inbox.urgent):
-            self._supervisor.start(self._stop_turn((event.bot, event.lane), event))
+            self._pass_by(event)
         self.pump()
 
     def revive(self, event: Event) -> None:
@@ -91,52 +91,125 @@ class Worker:
         self._lanes.add((event.bot, event.lane), event.id, event)
         self.pump()
 
-    def reserve(self, arrival: Arrival) -> bool:
-        """Say whether this arrival may be stored as already claimed: its lane is idle and there is a place."""
-        if not arrival.turn or arrival.lane is None or arrival.bypass:
-            return False
+    def reserve(self, arrival: Arrival) -> Seat | None:
+        """Say as what this arrival may be stored that need not wait; None: it waits."""
+        if not arrival.turn or arrival.lane is None:
+            return None
         lane = (arrival.bot, arrival.lane)
+        if (seat := self._answers(arrival, lane)) is not None or arrival.bypass:
+            return seat
         is_free = not (self._is_stopping or self._is_alone or self._waiting_alone)
+        if is_free and self._may_join(arrival, lane) and self._lanes.join(lane):
+            self._beside += 1
+            return BESIDE
         if not is_free or self._places >= self._turns.parallel:
             self._lanes.announce(lane)
-            return False
+            return None
         if self._lanes.offer(lane):
             self._places += 1
-            return True
-        return False
+            return HEAD
+        return None
 
-    def stored(self, arrival: Arrival, row: int | None, *, is_mine: bool) -> None:
+    def _answers(self, arrival: Arrival, lane: Key) -> Seat | None:
+        """The seat of an arrival that answers a question of a turn; None: it answers none."""
+        platform = self._platforms.get(arrival.bot)
+        if platform is None or not (arrival.click or self._questions.waits_in(lane)):
+            return None
+        event = inbox.event_of(arrival, 0)
+        try:
+            if arrival.click:
+                click = platform.click(event)
+                return None if click is None else self._questions.clicked(lane, click)
+            if arrival.bypass or arrival.type == SCHEDULED:
+                return None
+            message = platform.read(event)
+            return None if message is None else self._questions.said(lane, message)
+        except Exception:
+            log.exception("not looked at as an answer", key=arrival.key)  # its turn says why
+            return None
+
+    def _may_join(self, arrival: Arrival, lane: Key) -> bool:
+        """Say whether the agent takes it beside the turn that runs. Needs no place: that turn may wait for it.
+
+        What a replay brings was written before that turn began, or it is as fresh as any other.
+        """
+        joins = self._agents[arrival.bot].joins if arrival.bot in self._agents else None
+        if joins is None or arrival.type == SCHEDULED or self._lanes.is_idle(lane):
+            return False
+        beside = [running for running in self.runs.running.values() if running.lane == lane]
+        if len(beside) > MOST_BESIDE:
+            return False
+        if not arrival.whole and not any(running.began_at <= arrival.event_at for running in beside):
+            return False
+        try:
+            message = asking.read(inbox.event_of(arrival, 0), self._platforms[arrival.bot])
+            return message is not None and joins(message)
+        except Exception:
+            log.exception("not asked whether it joins", key=arrival.key)  # its turn says why
+            return False
+
+    def stored(self, arrival: Arrival, row: int | None, *, seat: Seat | None) -> None:
         """The commit of an arrival ended. ``row`` is None when it failed or was a duplicate."""
         if arrival.lane is None or not arrival.turn:
             return
         lane = (arrival.bot, arrival.lane)
+        if seat is not None and seat.ends:
+            self._questions.stored(seat, is_stored=row is not None)
+            return
         if row is None:
             if not arrival.bypass:
-                self._lanes.failed(lane, is_mine)
-            if is_mine:
-                self._places -= 1
+                self._lanes.failed(lane, seat is not None)
+            self._places -= seat is HEAD
+            self._beside -= seat is BESIDE
             self.pump()
             return
-        event = inbox.event_of(arrival, row) if is_mine else replace(inbox.event_of(arrival, row), attempts=0)
+        event = inbox.event_of(arrival, row)
         if arrival.bypass:
-            self._supervisor.start(self._stop_turn(lane, event))
+            self._pass_by(replace(event, attempts=0), is_click=arrival.click)
+        elif seat is not None:
+            self._lanes.stored(lane, row, event, claimed=True)
+            self._launch(Running(event, lane, has_place=seat is HEAD, is_first=True))
         else:
-            self._lanes.stored(lane, row, event, is_mine)
-            if is_mine:
-                self._launch(lane, event)
-            else:
-                self.pump()
+            self._lanes.stored(lane, row, replace(event, attempts=0), claimed=False)
+            self.pump()
 
-    async def _stop_turn(self, lane: Key, stop: Event) -> None:
-        """`/stop`: end the conversation's running turn now. Needs no place and no lane."""
-        for running in list(self._running.values()):
-            if (running.event.bot, running.event.lane) == lane and running.task is not None:
-                running.is_stopped_by_user = True
-                running.task.cancel()
+    # --- what waits for no lane -----------------------------------------------------------------------------------
+
+    def _pass_by(self, event: Event, *, is_click: bool = False) -> None:
+        """A row that does not wait for its lane: a click, or `/stop`. An agent that lets messages join has its own."""
+        self._retries.pop(event.id, None)
+        agent = self._agents.get(event.bot)
+        if agent is None or self._is_stopping:
+            return
+        if agent.joins is None and not is_click and self._is_stop(event):
+            self._beside += 1
+            self._supervisor.start(self._stop_turn(event))
+            return
+        until = max(self._clock() + event.not_before - self._wall(), self.runs.absence.until(event.bot))
+        if until > self._clock():
+            self._retry(replace(event, not_before=0.0), until)
+        elif inbox.needs_alone(event):
+            self._waiting_alone.append((None, event))
+            self.pump()
+        else:
+            self._beside += 1
+            self._supervisor.start(self._claim(Running(event, None, has_place=False)))
+
+    async def _stop_turn(self, stop: Event) -> None:
+        await self.runs.stop((stop.bot, stop.lane), stop)
+        self._beside -= 1
+        self.pump()
+
+    def _is_stop(self, event: Event) -> bool:
+        """Say whether it is no click; one that cannot be read must stop nothing, and its run says why."""
         try:
-            await self._store.write(posting.end_stop, stop.id, self._store.boot, self._wall())
-        except StoreError as error:
-            log.warning("stop not committed", error=str(error))
+            return self._platforms[event.bot].click(event) is None
+        except Exception:
+            log.exception("click not read", turn=event.id)
+            return False
+
+    def _retry(self, event: Event, at: float) -> None:
+        self._retries[event.id] = asyncio.get_running_loop().call_at(at, self._pass_by, event)
 
     # --- turns run ----------------------------------------------------------------------------------------------
 
@@ -145,12 +218,12 @@ class Worker:
         wakes_at: float | None = None  # where there is no room, whoever makes room comes here
         while not self._is_stopping and not self._is_alone and self._places < self._turns.parallel:
             if self._waiting_alone:
-                if self._places:
+                if self._places or self._beside:
                     break
-                lane, event = self._waiting_alone.pop(0)
+                where, event = self._waiting_alone.pop(0)
                 self._is_alone = True
                 self._places += 1
-                self._supervisor.start(self._claim(lane, event))
+                self._supervisor.start(self._claim(Running(event, where, is_alone=True)))
                 break
             try:
                 taken = self._lanes.take(self._clock())
@@ -166,17 +239,19 @@ class Worker:
                 wait_s = min(wait_s, backoff.LONGEST_WAIT_S)
                 self._lanes.requeue(lane, replace(event, not_before=0.0), self._clock() + wait_s)
                 continue
-            if (until := self._absence.until(event.bot)) > self._clock():
+            if (until := self.runs.absence.until(event.bot)) > self._clock():
                 self._lanes.requeue(lane, event, until)
                 continue
             if inbox.needs_alone(event):
-                if self._places and self._absence.until(event.bot):  # it would only fail, and all others wait for it
+                if self._places and self.runs.absence.until(
+                    event.bot
+                ):  # it would only fail, and all others wait for it
                     self._lanes.requeue(lane, event, self._clock() + ALONE_RETRY_S)
                     continue
                 self._waiting_alone.append((lane, event))
                 continue
             self._places += 1
-            self._supervisor.start(self._claim(lane, event))
+            self._supervisor.start(self._claim(Running(event, lane)))
         self._set_alarm(wakes_at)
 
     def _set_alarm(self, at: float | None) -> None:
@@ -191,176 +266,55 @@ class Worker:
         """Time for pauses; wall time is for what outlives the process."""
         return asyncio.get_running_loop().time()
 
-    async def _claim(self, lane: Key, event: Event) -> None:
+    async def _claim(self, running: Running) -> None:
         """Charge the run in a committed row, then run."""
+        event = running.event
         try:
-            claimed = await self._store.write(inbox.claim, event.id, self._store.boot, self._is_alone, self._wall())
+            claimed = await self._store.write(inbox.claim, event.id, self._store.boot, running.is_alone, self._wall())
         except StoreError as error:
             log.warning("turn not claimed", turn=event.id, error=str(error))
-            self._lanes.requeue(lane, event, self._clock() + STORE_RETRY_S)
-            self._leave()
+            self._leave(running, Again(event, self._clock() + STORE_RETRY_S))
             return
         if claimed is None:  # a person dropped it meanwhile
-            self._lanes.release(lane)
-            self._leave()
+            self._leave(running)
             return
-        self._launch(lane, claimed)
+        running.event = claimed
+        self._launch(running)
 
-    def _launch(self, lane: Key, event: Event) -> None:
+    def _launch(self, running: Running) -> None:
         if self._is_stopping:
             return  # claimed too late: `give_back` frees it
-        running = self._running[event.id] = Running(event)
+        running.began_at = self._wall()
+        self.runs.running[running.event.id] = running
         self.counts["turns"] += 1
-        running.task = self._supervisor.start(self._run(lane, running))
+        running.task = self._supervisor.start(self._run(running))
 
-    async def _run(self, lane: Key, running: Running) -> None:
-        """One turn from claim to end. Whatever happens, the row says so and the lane goes on."""
-        event = running.event
-        agent = self._agents[event.bot]
-        timeout_s = agent.timeout_s or self._turns.timeout_s
+    async def _run(self, running: Running) -> None:
+        """One run; then lane and place go on, or the row waits for the next."""
+        self._presence.began(running)
         try:
-            late_s = asking.late_by(event, self._wall(), self._turns.late_after_s)
-            message = asking.message_for(event, agent, self._platforms[event.bot], self._store, late_s)
-            if message is None:
-                await self._finish(event, [], reason="nothing in it to answer")
-            elif late_s and self._turns.skips_late and not asking.is_wanted(event, self._store):
-                log.warning("late message skipped", turn=event.id, age_s=round(late_s))
-                self.counts["skipped"] += 1
-                await self._finish(event, [], reason=asking.skipped(late_s, self._turns.late_after_s))
-            else:
-                self.counts["late"] += late_s > 0
-                with self._patience.limit(timeout_s):
-                    if agent.can_continue:
-                        replies = await self._continue(event, agent, message)
-                    else:
-                        replies = await collect(agent, message)
-                self._is_back(event.bot)
-                await self._finish(event, replies)
-            self.counts["done"] += 1
-        except asyncio.CancelledError:
-            self._running.pop(event.id, None)  # here and below first of all: what records an end is not to be stopped
-            if running.is_stopped_by_user:
-                self.counts["stopped"] += 1
-                await self._sender.commits.insist(inbox.finish, event.id, self._wall(), STOPPED)
-            elif self._is_stopping:
-                raise  # `give_back` follows
-            else:
-                await self._failed(lane, event, "the agent cancelled its own turn")
-                return
-        except LateError:
-            self._running.pop(event.id, None)
-            await self._bury(event, f"the agent did not answer within {timeout_s:g} s")
-        except NonsenseError as error:
-            self._running.pop(event.id, None)
-            self._is_back(event.bot)
-            await self._bury(event, str(error))
-        except AgentAwayError as error:
-            self._running.pop(event.id, None)
-            await self._wait(lane, event, str(error)[:500])
-            return
-        except (Exception, SystemExit) as error:  # noqa: BLE001  an agent may raise anything; the row says what
-            self._running.pop(event.id, None)
-            self._is_back(event.bot)
-            why = str(error) if isinstance(error, AgentError) else f"{type(error).__name__}: {error}"
-            await self._failed(lane, event, why[:500])
-            return
+            again = await self.runs.run(running)
         finally:
-            self._running.pop(event.id, None)
-        self._lanes.release(lane)
-        self._leave()
+            self._presence.ended(running)
+        self._leave(running, again)
 
-    def _is_back(self, bot: str) -> None:
-        """The agent did something, if only to fail: it is not away."""
-        if (away_s := self._absence.over(bot, self._clock())) is not None:
-            log.info("agent is back", bot=bot, seconds=round(away_s, 1))
-
-    def _leave(self) -> None:
-        """Give the place back."""
-        self._places -= 1
-        self._is_alone = False
-        self.pump()
-
-    async def _continue(self, event: Event, agent: Agent, message: Message) -> list[Reply]:
-        """An agent that can continue: each part is committed as it comes; the last one ends the turn."""
-        last: Reply | None = None
-        answer = agent.answer(message)
-        if not isinstance(answer, AsyncGenerator):
-            raise NonsenseError(f"agent {agent.name!r} says that it can continue, but it is no async generator")
-        async with aclosing(answer) as parts:
-            async for part in parts:
-                reply = as_reply(part)
-                if not reply.text.strip():
-                    continue
-                if last is not None:
-                    with self._patience.pause():  # a slow disk is not the agent's fault
-                        await self._insist(event, [last], None)
-                last = reply
-        return [last] if last is not None else []
-
-    def _compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
-        return self._sender.compose(event, replies) if replies else []
-
-    async def _finish(self, event: Event, replies: Sequence[Reply], *, reason: str = "") -> None:
-        """End the turn and queue its letters, in one transaction."""
-        await self._insist(event, replies, (event.id, reason))
-
-    async def _insist(self, event: Event, replies: Sequence[Reply], end: tuple[int, str] | None) -> None:
-        """Commit letters, and the end of their turn where it has come. A full disk is waited for: nothing is lost."""
-        bodies = self._compose(event, replies)
-        while True:
-            batch = self._sender.batch(event, bodies)
-            try:
-                await self._queue(batch, end)
-            except StoreError as error:
-                log.warning("turn not committed", turn=event.id, error=str(error))
-                await asyncio.sleep(STORE_RETRY_S)
-            else:
-                return
-
-    async def _queue(self, batch: Batch, end: tuple[int, str] | None) -> None:
-        """Commit letters, with the end of their turn where it has come."""
-        job = self._store.write(posting.end_turn, batch, end, self._wall())
-        try:
-            letters = await asyncio.shield(job)
-        except asyncio.CancelledError:
-            if self._store.withdraw(job):
-                batch.failed()
-            else:
-                job.add_done_callback(lambda done: posting.late(batch, done))
-            raise
-        except BaseException:
-            batch.failed()
-            raise
-        batch.committed(letters)
-
-    async def _failed(self, lane: Key, event: Event, reason: str) -> None:
-        """A run raised: again later, up to the limit, while the lane waits."""
-        self.counts["failed"] += 1
-        log.warning("turn failed", turn=event.id, attempt=event.attempts, reason=reason)
-        if event.failures + 1 >= self._turns.attempts:
-            await self._bury(event, f"failed {event.failures + 1} times, last: {reason}")
-            self._lanes.release(lane)
+    def _leave(self, running: Running, again: Again | None = None) -> None:
+        """Give place and lane back; ``again``: the row waits for another run."""
+        lane = running.lane
+        if running.has_place:
+            self._places -= 1
         else:
-            now, pause = self._wall(), self._draw(*backoff.turn(event.failures + 1))
-            await self._sender.commits.insist(inbox.again, event.id, reason, now, now + pause)
-            self._lanes.requeue(lane, replace(event, failures=event.failures + 1), self._clock() + pause)
-        self._leave()
-
-    async def _wait(self, lane: Key, event: Event, reason: str) -> None:
-        """The agent cannot be reached: the turn waits uncharged, as do the others of its bot, for ever."""
-        until, is_news = self._absence.noticed(event.bot, reason, self._clock())
-        if is_news:
-            log.error("agent is away, its messages wait", bot=event.bot, reason=reason)
-        now, pause = self._wall(), max(0.0, until - self._clock())
-        why = f"the agent is away: {reason}"
-        await self._sender.commits.insist(partial(inbox.again, charged=False), event.id, why, now, now + pause)
-        self._lanes.requeue(lane, event, until)
-        self._leave()
-
-    async def _bury(self, event: Event, reason: str) -> None:
-        self.counts["dead"] += 1
-        log.error("turn is dead", turn=event.id, reason=reason)
-        await self._sender.commits.insist(inbox.bury, event.id, reason, self._wall())
+            self._beside -= 1
+        if running.is_alone:
+            self._is_alone = False
+        if lane is None:
+            if again is not None and not self._is_stopping:
+                self._retry(again.event, again.at)
+        elif again is None:
+            self._lanes.release(lane, running.event.id)
+        else:
+            self._lanes.requeue(lane, again.event, again.at)
+        self.pump()
 
     def give_back(self) -> None:
         """An orderly stop, after all jobs were cancelled: whatever was claimed and did not end waits again, uncharged.
@@ -374,25 +328,24 @@ class Worker:
     @property
     def active(self) -> int:
         """Turns under way."""
-        return len(self._running)
+        return len(self.runs.running)
 
     @property
     def is_idle(self) -> bool:
         """Nothing waits, runs or is being stored."""
-        return not len(self._lanes)
+        return not (len(self._lanes) or self._beside or self._retries or self._waiting_alone)
 
     def health(self) -> dict[str, Any]:
         """Plain data for status."""
-        oldest = min((running.event.received_at for running in self._running.values()), default=None)
-        age = None if oldest is None else round(self._wall() - oldest, 1)
-        return {"active": self.active, "lanes": len(self._lanes), "oldest_running_s": age, **self.counts} | {
-            "away": self._absence.told(self._clock())
-        }
+        return {"lanes": len(self._lanes), **self.runs.health()}
 
     def stop(self) -> None:
         """Start nothing new; what runs may finish."""
-        self._is_stopping = True
+        self._is_stopping = self.runs.is_stopping = True
         self._patience.stop()
+        self._presence.stop()
+        for later in self._retries.values():
+            later.cancel()
         if self._alarm is not None:
             self._alarm.cancel()
 
