@@ -120,7 +120,7 @@ class Message:
     late_s: float = 0.0
     """Its age in seconds where the turn came late, after an outage for instance; 0 where it came in time."""
     delivered: tuple[str, ...] = ()
-    """Parts that an earlier run of this turn already queued; only for agents that ``can_continue``."""
+    """Parts that an earlier run of this turn already queued, by :meth:`Line.say` or as it ``can_continue``."""
     history: tuple[Exchange, ...] = ()
     """Earlier turns, oldest first; as many as the agent asked for with ``history_turns``."""
     raw: Any = None
@@ -176,12 +176,16 @@ class Line(Protocol):
     async def say(self, part: Part, *, last: bool = False) -> int:
         """Queue one reply now; when this returns it is on disk and will be delivered, whatever happens.
 
-        ``last``: the turn ends with it, in the same transaction; what the agent returns afterwards is not sent.
+        ``last``: the turn ends with it, in the same transaction. Nothing runs it again then, and what the agent
+        returns or raises afterwards is not sent; the conversation goes on when it returns, or its time is up.
+
+        May be called from any task of the loop. While the disk takes nothing it waits, and the turn's clock stands.
 
         Returns:
-            The letter's row.
+            The letter's row; of the last one where the text became several.
         Raises:
-            NonsenseError: it cannot be sent.
+            NonsenseError: it cannot be sent; a blank text cannot.
+            TurnOverError: the turn has ended; nothing was queued.
         Cancellation:
             It is queued or it is not; a later run finds it in ``Message.delivered``.
         """

@@ -31,6 +31,10 @@ class AgentAwayError(AgentError):
     """The agent cannot be reached or refuses everybody: no message is at fault, so its turn waits, uncharged."""
 
 
+class TurnOverError(BuoyError):
+    """Somebody speaks in a turn that has ended; nothing was queued. `send()` reaches the conversation still."""
+
+
 class BusyError(BuoyError):
     """Another process holds the lock that this one needs."""
 

@@ -14,6 +14,13 @@ from typing import Any, Final, Protocol
 SCHEDULED: Final = "schedule"
 """Type of an inbox row that holds a schedule's prompt, and origin of the letters that come of schedules."""
 
+NOTICE: Final = "notice"
+"""Origin of the letters by which Buoy itself tells a user what became of a turn."""
+QUESTION: Final = "question"
+"""Origin of the letters in which a running turn asks something."""
+OWN_WORDS: Final = frozenset({NOTICE, QUESTION})
+"""Origins of letters that are no part of an answer: a re-run is not told of them."""
+
 
 class EventState(StrEnum):
     """State of an inbox row."""
@@ -101,6 +108,8 @@ class Arrival:
     """Recorded as gaps in the same transaction, before the session of this frame is opened."""
     note: str = ""
     """What the platform wants to know again at its next start, as :attr:`Cursor.note`; empty: no change."""
+    click: bool = False
+    """Somebody pressed a button; such a row has ``turn`` and ``bypass``."""
 
 
 @dataclass(slots=True)

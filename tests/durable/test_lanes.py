@@ -85,6 +85,38 @@ def test_a_newcomer_does_not_overtake_a_row_that_is_still_being_stored() -> None
     assert taken(lanes) == (A, 3)
 
 
+def test_newcomers_join_what_is_out_and_the_lane_goes_on_when_all_are_back() -> None:
+    lanes = Lanes[Row](Shelf().load)
+    assert not lanes.join(A), "nothing is out"
+    assert lanes.offer(A)
+    assert lanes.join(A), "beside a row that is being stored as claimed"
+    lanes.stored(A, 1, Row(1), claimed=True)
+    lanes.stored(A, 2, Row(2), claimed=True)
+    assert lanes.join(A)
+    lanes.failed(A, claimed=True)
+    store(lanes, A, 3)
+    assert not lanes.join(A), "something waits before it"
+    lanes.release(A, 1)
+    assert taken(lanes) is None
+    lanes.release(A, 2)
+    assert taken(lanes) == (A, 3)
+
+
+def test_rows_that_joined_and_failed_wait_in_their_order_and_no_shorter_than_the_longest() -> None:
+    lanes = Lanes[Row](Shelf().load)
+    store(lanes, A, 1)
+    assert lanes.join(A)
+    lanes.stored(A, 2, Row(2), claimed=True)
+    lanes.requeue(A, Row(2), not_before=9.0)
+    assert not lanes.join(A), "what failed waits before it"
+    assert taken(lanes, now=10.0) is None, "the first one is still out"
+    lanes.requeue(A, Row(1), not_before=20.0)
+    assert taken(lanes, now=19.0) is None
+    assert taken(lanes, now=20.0) == (A, 1)
+    lanes.release(A)
+    assert taken(lanes, now=20.0) == (A, 2)
+
+
 def test_a_newcomer_does_not_overtake_a_row_that_waits_or_sleeps() -> None:
     lanes = Lanes[Row](Shelf().load)
     store(lanes, A, 1)
@@ -256,10 +288,11 @@ class Model(RuleBasedStateMachine):
         self.turnless: dict[Key, list[int]] = {A: [], B: [], C: []}
         self.storing: deque[tuple[Key, bool, int | None]] = deque()  # lane, claimed, row if it exists already
         self.committed: deque[tuple[Key, bool, int | None]] = deque()  # not told yet; None: it failed
-        self.out: dict[Key, int | None] = {}  # busy lanes; None: the claimed newcomer is not on disk yet
+        self.out: dict[Key, set[int]] = {A: set(), B: set(), C: set()}
         self.asleep: dict[Key, float] = {}
         self.done: list[int] = []
         self.late: set[int] = set()
+        self.back = 0  # rows that joined and wait again, in front of a page
         self.ghosts: dict[Key, set[int]] = {A: set(), B: set(), C: set()}  # dropped, and `Lanes` does not know
         self.lanes = Lanes[Row](self.load, page=PAGE)
 
@@ -276,15 +309,30 @@ class Model(RuleBasedStateMachine):
             if ids:
                 self.lanes.hydrate(lane, min(ids), max(ids))
 
+    def _claiming(self, lane: Key) -> int:
+        """Claimed newcomers that are not on disk yet, as far as `Lanes` knows."""
+        return sum(key == lane and claimed for key, claimed, _ in [*self.storing, *self.committed])
+
     def _offer(self, lane: Key, row: int | None) -> None:
-        nothing = not (self.told[lane] or lane in self.out or any(key == lane for key, _, _ in self.storing))
+        nothing = not (self.told[lane] or self.out[lane] or any(key == lane for key, _, _ in self.storing))
         nothing = nothing and not any(key == lane for key, _, _ in self.committed)
         claimed = self.lanes.offer(lane)
         assert nothing or not claimed, "a newcomer overtakes what waits, runs or is being stored"
         assert claimed or not nothing or self.ghosts[lane], "an idle empty lane was not given away"
-        if claimed:
-            self.out[lane] = None
         self.storing.append((lane, claimed, row))
+
+    @rule(lane=KEYS)
+    def join(self, lane: Key) -> None:
+        """A newcomer is let in beside what is out, where nothing else waits."""
+        waits = bool(self.told[lane]) or any(
+            key == lane and not claimed for key, claimed, _ in [*self.storing, *self.committed]
+        )
+        is_out = bool(self.out[lane] or self._claiming(lane))
+        joined = self.lanes.join(lane)
+        assert not joined or (is_out and not waits), "it would overtake what waits, or joins nothing"
+        assert joined or waits or not is_out or self.ghosts[lane], "nothing was in its way"
+        if joined:
+            self.storing.append((lane, True, None))
 
     @rule(lane=KEYS)
     def arrive(self, lane: Key) -> None:
@@ -325,36 +373,35 @@ class Model(RuleBasedStateMachine):
             lane, claimed, row = self.committed.popleft()
             if row is None:
                 self.lanes.failed(lane, claimed)
-                if claimed:
-                    del self.out[lane]
                 continue
             self.lanes.stored(lane, row, Row(row), claimed)
             if claimed:
-                self.out[lane] = row
+                self.out[lane].add(row)
             elif row in self.waiting[lane]:
                 self.told[lane].add(row)
 
     @rule()
     def take(self) -> None:
         got = self.lanes.take(self.now)
-        ready = [key for key, ids in self.told.items() if ids and key not in self.out and self._awake(key)]
+        free = [key for key in self.told if not (self.out[key] or self._claiming(key))]
+        ready = [key for key in free if self.told[key] and self._awake(key)]
         if got is None:
             assert not ready, f"{ready} could have been taken"
             return
         lane, row, item = got
         assert item.id == row
-        assert lane not in self.out, "a lane runs one row at a time"
+        assert lane in free, "a lane runs one row at a time, but for those that joined"
         assert self._awake(lane)
         self.asleep.pop(lane, None)
         if row not in self.waiting[lane]:  # the claim finds that it was dropped, or done before it was announced
             assert row in self.late or row not in self.done, f"row {row} was handed out twice"
             self.ghosts[lane].discard(row)
-            self.lanes.release(lane)
+            self.lanes.release(lane, row)
             return
         assert row <= min(self.told[lane], default=row), "the order of a lane is that of its rows"
         self.waiting[lane].remove(row)
         self.told[lane].discard(row)
-        self.out[lane] = row
+        self.out[lane].add(row)
 
     def _awake(self, lane: Key) -> bool:
         return self.asleep.get(lane, 0.0) <= self.now
@@ -362,17 +409,17 @@ class Model(RuleBasedStateMachine):
     @precondition(lambda self: any(self.out.values()))
     @rule(data=st.data(), again=st.booleans(), delay=st.integers(0, 3))
     def end(self, data: st.DataObject, delay: int, *, again: bool) -> None:
-        lane = data.draw(st.sampled_from([key for key, row in self.out.items() if row is not None]))
-        row = self.out.pop(lane)
-        assert row is not None
+        lane, row = data.draw(st.sampled_from([(key, row) for key, rows in self.out.items() for row in sorted(rows)]))
+        self.out[lane].remove(row)
         if again:
+            self.back += 1
             self.waiting[lane].add(row)
             self.told[lane].add(row)
-            self.asleep[lane] = self.now + delay
+            self.asleep[lane] = max(self.asleep.get(lane, 0.0), self.now + delay)
             self.lanes.requeue(lane, Row(row), self.now + delay)
         else:
             self.done.append(row)
-            self.lanes.release(lane)
+            self.lanes.release(lane, row)
 
     @precondition(lambda self: any(self.told.values()))
     @rule(data=st.data())
@@ -394,9 +441,9 @@ class Model(RuleBasedStateMachine):
 
     @invariant()
     def counts_hold(self) -> None:
-        assert self.lanes.busy == len(self.out)
+        assert self.lanes.busy == sum(len(rows) + self._claiming(lane) for lane, rows in self.out.items())
         assert self.lanes.storing == len(self.storing) + len(self.committed)
-        assert self.lanes.depth <= 3 * PAGE + len(self.late) + len(self.out)
+        assert self.lanes.depth <= 3 * PAGE + len(self.late) + self.lanes.busy + self.back
         assert len(self.done) == len(set(self.done)), "nothing twice"
 
     def teardown(self) -> None:
@@ -409,11 +456,11 @@ class Model(RuleBasedStateMachine):
             while self.committed:
                 self.tell(5)
             self.take()
-            for lane, row in list(self.out.items()):
-                assert row is not None
-                del self.out[lane]
-                self.done.append(row)
-                self.lanes.release(lane)
+            for lane, rows in self.out.items():
+                for row in rows:
+                    self.done.append(row)
+                    self.lanes.release(lane, row)
+                rows.clear()
             if not any(self.waiting.values()) and len(self.lanes) == 0:
                 break
         assert not any(self.waiting.values()), "nothing is lost"

@@ -17,8 +17,8 @@ from msgspec.structs import replace as change
 
 from buoy.durable import inbox, outbox, sessions
 from buoy.gateway.app import App
+from buoy.gateway.line import TurnLine
 from buoy.gateway.sender import Sender
-from buoy.gateway.worker import Worker
 from buoy.letters import End, LetterState, Plan, Proactive
 from buoy.platforms.qq import platform
 from buoy.platforms.qq.connection import Connection
@@ -286,12 +286,12 @@ def claims_outlive_their_process() -> list[Change]:
 
 @bug("PraisonAI#2723: done is recorded first, the answer afterwards", ANSWERED)
 def done_before_its_letters() -> list[Change]:
-    async def finish(self: Worker, event: Any, replies: Any, *, reason: str = "") -> None:
-        await self._sender.commits.insist(inbox.finish, event.id, self._wall(), reason)
-        if bodies := self._compose(event, replies):
-            await self._queue(self._sender.batch(event, bodies), None)
+    async def finish(self: TurnLine, replies: Any, *, reason: str = "") -> None:
+        await self._sender.commits.insist(inbox.finish, self._event.id, self._wall(), reason)
+        if replies:
+            await self._insist(self._sender.compose(self._event, replies), None)
 
-    return [(Worker, "_finish", finish)]
+    return [(TurnLine, "finish", finish)]
 
 
 # --- of letters -------------------------------------------------------------------------------------------------

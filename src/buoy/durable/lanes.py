@@ -3,7 +3,7 @@
 A lane is one conversation of one bot. Its rows are handled one after the other in the order of their ids;
 lanes take turns. A lane is *busy* while its head is out, *asleep* until the head may be tried again, *ready*
 when the head can be taken. Rows that are still being stored count: without that, a newcomer could overtake
-them.
+them. A newcomer may `join` what is out where nothing else waits: the lane is busy then until all of them are back.
 
 A lane keeps at most one page of rows; beyond that it only knows that more rows wait in the store, up to
 `last`, and loads the next page when it gets there::
@@ -41,18 +41,23 @@ Load = Callable[[Key, int, int], Sequence[T]]
 class _Lane(Generic[T]):
     """One conversation."""
 
-    __slots__ = ("busy", "head", "is_ready", "last", "page", "rows", "seen", "storing", "wakes_at")
+    __slots__ = ("claiming", "is_ready", "last", "out", "page", "rows", "seen", "storing", "wakes_at")
 
     def __init__(self) -> None:
         self.rows: deque[tuple[int, T]] = deque()
-        self.busy = False
-        self.head = 0  # the row that is out, while busy
+        self.out: set[int] = set()  # the head, and those that joined it
+        self.claiming = 0  # of those being stored: they are out from the moment in which they were announced
         self.seen = 0  # the highest id that was loaded or taken
         self.last = 0  # the highest id that is known to be stored
-        self.storing = 0
+        self.storing = 0  # rows announced and not on disk yet
         self.page = FIRST_PAGE  # rows to load next time
         self.is_ready = False  # in the queue of ready lanes
         self.wakes_at: float | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Its head is out."""
+        return bool(self.out or self.claiming)
 
     @property
     def is_empty(self) -> bool:
@@ -73,7 +78,7 @@ class Lanes(Generic[T]):
         self.depth = 0
         """Rows in memory that wait."""
         self.busy = 0
-        """Lanes whose head is out."""
+        """Rows that are out."""
 
     def __len__(self) -> int:
         """Count the lanes in which something waits, runs or is being stored."""
@@ -89,9 +94,22 @@ class Lanes(Generic[T]):
         """
         it = self._lane(lane)
         it.storing += 1
-        if it.busy or it.storing > 1 or not it.is_empty:  # a lane that sleeps is not empty
+        if it.is_busy or it.storing > 1 or not it.is_empty:  # a lane that sleeps is not empty
             return False
-        it.busy = True
+        it.claiming += 1
+        self.busy += 1
+        return True
+
+    def join(self, lane: Key) -> bool:
+        """Announce a row that is to be out beside the head, and may be stored already claimed, as after `offer`.
+
+        False: nothing of the lane is out, or something waits before it; the row is not announced.
+        """
+        it = self._lanes.get(lane)
+        if it is None or not it.is_busy or not it.is_empty or it.storing > it.claiming:
+            return False
+        it.storing += 1
+        it.claiming += 1
         self.busy += 1
         return True
 
@@ -100,11 +118,12 @@ class Lanes(Generic[T]):
         self._lane(lane).storing += 1
 
     def stored(self, lane: Key, row: int, item: T, claimed: bool) -> None:  # noqa: FBT001
-        """The announced row is on disk; ``claimed``: `offer` was True and the row was stored as claimed."""
+        """The announced row is on disk; ``claimed``: `offer` or `join` was True and the row was stored as claimed."""
         it = self._lanes[lane]
         it.storing -= 1
         if claimed:
-            it.head = row
+            it.claiming -= 1
+            it.out.add(row)
             it.seen = max(it.seen, row)
             it.last = max(it.last, row)
         else:
@@ -115,7 +134,8 @@ class Lanes(Generic[T]):
         it = self._lanes[lane]
         it.storing -= 1
         if claimed:
-            self._free(it)
+            it.claiming -= 1
+            self.busy -= 1
         self._go_on(lane, it)
 
     def add(self, lane: Key, row: int, item: T) -> None:
@@ -154,27 +174,29 @@ class Lanes(Generic[T]):
                 continue
             row, item = it.rows.popleft()
             self.depth -= 1
-            it.busy = True
-            it.head = row
+            it.out.add(row)
             self.busy += 1
             return lane, row, item
         return None
 
-    def release(self, lane: Key) -> None:
-        """The head is done with: the next row of the lane may be taken."""
+    def release(self, lane: Key, row: int | None = None) -> None:
+        """The head is done with, or the row that joined it: the next one may be taken, once all are back.
+
+        ``row`` None: the only one that is out.
+        """
         it = self._lanes[lane]
-        self._free(it)
+        self._back(it, next(iter(it.out)) if row is None else row)
         self._go_on(lane, it)
 
     def requeue(self, lane: Key, item: T, not_before: float) -> None:
-        """The head stays the head, and its lane sleeps until ``not_before``."""
+        """The head stays the head, and its lane sleeps until ``not_before``; one that joined waits in its place."""
         it = self._lanes[lane]
-        it.rows.insert(_place(it.rows, it.head), (it.head, item))  # before it only what got its turn late
+        it.rows.insert(_place(it.rows, item.id), (item.id, item))  # before it only what got its turn late
         self.depth += 1
-        self._free(it)
-        it.wakes_at = not_before
+        self._back(it, item.id)
+        it.wakes_at = not_before if it.wakes_at is None else max(it.wakes_at, not_before)
         self._count += 1
-        heappush(self._asleep, (not_before, self._count, lane))
+        heappush(self._asleep, (it.wakes_at, self._count, lane))
 
     def wake(self, lane: Key | None = None) -> None:
         """End the sleep of one lane, or of all: something changed."""
@@ -220,15 +242,14 @@ class Lanes(Generic[T]):
             it = self._lanes[lane] = _Lane()
         return it
 
-    def _free(self, it: _Lane[T]) -> None:
-        it.busy = False
-        it.head = 0
+    def _back(self, it: _Lane[T], row: int) -> None:
+        it.out.remove(row)
         self.busy -= 1
 
     def _add(self, lane: Key, it: _Lane[T], row: int, item: T) -> None:
         if row <= it.seen:  # an old row got its turn late: into its place among what is loaded
             place = _place(it.rows, row)
-            known = row == it.head or (place < len(it.rows) and it.rows[place][0] == row)
+            known = row in it.out or (place < len(it.rows) and it.rows[place][0] == row)
             if not known:
                 it.rows.insert(place, (row, item))
                 self.depth += 1
@@ -253,7 +274,7 @@ class Lanes(Generic[T]):
 
     def _go_on(self, lane: Key, it: _Lane[T]) -> None:
         """Put a lane where it belongs after a change: ready, or forgotten when nothing of it is left."""
-        if it.busy or it.is_ready or it.wakes_at is not None:
+        if it.is_busy or it.is_ready or it.wakes_at is not None:
             return
         if not it.is_empty:
             it.is_ready = True

@@ -25,7 +25,7 @@ from buoy.gateway.schedules.timetable import Timetable
 from buoy.gateway.sender import Sender
 from buoy.gateway.supervisor import Supervisor
 from buoy.gateway.worker import Turns, Worker
-from buoy.letters import Ended
+from buoy.letters import Ended, Letter
 
 SWEEP_S = 60.0
 PRUNE_MINUTES = 60  # what is kept for a month need not be looked for each minute
@@ -166,6 +166,21 @@ class App:
             raise ConfigError("the text is empty; QQ takes no empty message")
         self.platforms[where.bot or ""].check(where)
         return await self.sender.receipts.send(where, what, key=key, origin=origin)
+
+    async def settled(self, letter: int, timeout_s: float) -> Letter | None:
+        """Wait until a letter has left or has ended otherwise, ``timeout_s`` at most; see :meth:`Receipts.settled`.
+
+        ``letter`` is what `send()` and `Line.say` return. Where :meth:`is_way_free` says no, do not wait.
+        """
+        return await self.sender.receipts.settled(letter, timeout_s)
+
+    def is_way_free(self, bot: str) -> bool:
+        """Say whether this bot's letters get through now.
+
+        Nothing has failed since the last one that did, none has been waiting for its answer longer than usual, and
+        nothing stops.
+        """
+        return self.sender.is_way_free(bot)
 
     async def retry_letter(self, number: int) -> bool:
         """A person wants a dead, unsure or held letter tried again."""

@@ -10,7 +10,7 @@ from buoy.durable import inbox, outbox
 from buoy.durable.trace import event_ref, has_note
 from buoy.gateway.schedules import prompt
 from buoy.gateway.schedules.misfire import GRACE_S
-from buoy.letters import SCHEDULED
+from buoy.letters import OWN_WORDS, SCHEDULED
 
 if TYPE_CHECKING:
     from buoy.durable.store import Store
@@ -18,21 +18,28 @@ if TYPE_CHECKING:
     from buoy.letters import Event
 
 
-def message_for(event: Event, agent: Agent, platform: Platform, store: Store, late_s: float) -> Message | None:
-    """Read a stored row for this agent; None when there is nothing in it to answer."""
-    message = _read(event, platform)
+def message_for(
+    event: Event, agent: Agent, platform: Platform, store: Store, late_s: float, *, is_first: bool = False
+) -> Message | None:
+    """Read a stored row for this agent; None when there is nothing in it to answer.
+
+    ``is_first``: it was never handed over before, so nothing can have been delivered. An attempt of 1 does not say
+    so: an orderly stop gives its run back.
+    """
+    message = read(event, platform)
     if message is None:
         return None
     changes: dict[str, Any] = {"late_s": late_s} if late_s else {}
-    if agent.can_continue:
+    if not is_first:
         letters = store.read(outbox.of_event, event.id)
-        changes["delivered"] = tuple(filter(None, (platform.text_of(letter.body) for letter in letters)))
+        parts = (platform.text_of(letter.body) for letter in letters if letter.origin not in OWN_WORDS)
+        changes["delivered"] = tuple(filter(None, parts))
     if agent.history_turns:
         changes["history"] = _history(event, agent.history_turns, platform, store)
     return replace(message, **changes) if changes else message
 
 
-def _read(event: Event, platform: Platform) -> Message | None:
+def read(event: Event, platform: Platform) -> Message | None:
     """Translate a row: a schedule's prompt is ours, anything else the platform's."""
     return prompt.message(event) if event.type == SCHEDULED else platform.read(event)
 
@@ -50,7 +57,7 @@ def is_wanted(event: Event, store: Store) -> bool:
 def _history(event: Event, turns: int, platform: Platform, store: Store) -> tuple[Exchange, ...]:
     past = []
     for frame, kind, bodies in store.read(inbox.history, event.bot, event.lane, event.id, turns):
-        message = _read(replace(event, frame=frame, type=kind), platform)
+        message = read(replace(event, frame=frame, type=kind), platform)
         if message is not None:
             past.append(Exchange(message.text, "\n\n".join(filter(None, map(platform.text_of, bodies)))))
     return tuple(past)

@@ -103,6 +103,7 @@ class Courier:
         self._holding = holding
         self._draw = draw
         self._tried_anew: set[int] = set()
+        self._under_way: dict[str, dict[int, float]] = {bot: {} for bot in platforms}  # since when, oldest first
         self.counts = {"sent": 0, "held": 0, "unsure": 0, "dead": 0, "attempts": 0}
 
     @staticmethod
@@ -190,6 +191,7 @@ class Courier:
         pace = self._paces[letter.bot]
         self.counts["attempts"] += 1
         is_down, told = False, None
+        self._under_way[letter.bot][letter.id] = self._clock()
         try:
             outcome = await self._platforms[letter.bot].deliver(letter)
             is_down = not isinstance(outcome, Sent) and pace.stops(outcome)
@@ -205,10 +207,17 @@ class Courier:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise  # stopping: the letter stays claimed, and a restart repeats it
             outcome = Failed(Cause.LOST, "the delivery was cancelled from inside")
+        finally:
+            self._under_way[letter.bot].pop(letter.id, None)
         if isinstance(outcome, Sent):
             self._end(lane, letter, LetterState.SENT, outcome.note, remote_id=outcome.remote_id, told=told)
         else:
             await self._failed(lane, letter, outcome, told, in_doubt=in_doubt, is_down=is_down)
+
+    def silent_s(self, bot: str) -> float:
+        """How long the oldest attempt of this bot has been waiting for its answer."""
+        since = next(iter(self._under_way[bot].values()), None)
+        return 0.0 if since is None else self._clock() - since
 
     async def _failed(
         self, lane: Key, letter: Letter, failed: Failed, told: Permission | None, *, in_doubt: bool, is_down: bool
@@ -289,8 +298,7 @@ class Courier:
             log.warning("letter ended", letter=letter.id, state=state.value, reason=reason)
         self._commits.later(*(job if told is None else (posting.taught, lane, told, now, *job)))
         self._tried_anew.discard(letter.id)
-        if self._receipts.wants(letter.id):
-            self._receipts.tell(replace(letter, state=state, reason=reason, remote_id=remote_id, settled_at=now))
+        self._receipts.tell(replace(letter, state=state, reason=reason, remote_id=remote_id, settled_at=now))
         self._desk.free(lane)
 
     async def _hold(

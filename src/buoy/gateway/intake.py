@@ -14,6 +14,7 @@ from buoy.durable.store import Store
 from buoy.errors import StoreError, StoreLostError
 from buoy.gateway.commits import STORE_RETRY_S
 from buoy.gateway.sender import Sender
+from buoy.gateway.turns import Seat
 from buoy.gateway.worker import Worker
 from buoy.letters import Arrival, Cursor
 
@@ -49,14 +50,14 @@ class Door:
 
     def put(self, arrival: Arrival, *, opens_session: bool = False) -> asyncio.Future[inbox.Put]:
         """Store one frame; where its lane is idle the turn is claimed by the same row."""
-        is_mine = self._worker.reserve(arrival)
-        boot = self._store.boot if is_mine else None
+        seat = self._worker.reserve(arrival)
+        boot = self._store.boot if seat else None
         whole = self._whole.get((arrival.bot, arrival.shard)) if arrival.losses else None
         job = self._store.write(_put, arrival, boot, opens_session, whole)
-        job.add_done_callback(partial(self._committed, arrival, is_mine))
+        job.add_done_callback(partial(self._committed, arrival, seat))
         return job
 
-    def _committed(self, arrival: Arrival, is_mine: bool, job: asyncio.Future[inbox.Put]) -> None:  # noqa: FBT001
+    def _committed(self, arrival: Arrival, seat: Seat | None, job: asyncio.Future[inbox.Put]) -> None:
         put = None if job.cancelled() or job.exception() is not None else job.result()
         if put is None:
             self.counts["refused"] += 1
@@ -69,7 +70,7 @@ class Door:
         row = put.id if put is not None and put.fresh else None
         if row is not None and arrival.lane is not None and arrival.anchor is not None:
             self._sender.contact((arrival.bot, arrival.lane))
-        self._worker.stored(arrival, row, is_mine=is_mine)
+        self._worker.stored(arrival, row, seat=seat)
 
     def cursor(self, bot: str, shard: int) -> Cursor | None:
         """The session to resume, if any."""

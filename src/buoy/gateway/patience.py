@@ -41,16 +41,23 @@ class Patience:
             self._late.discard(task)
 
     @contextmanager
-    def pause(self) -> Generator[None, None, None]:
-        """Stop the clock of the current task's limit: what its block does meanwhile is not what is being waited for."""
-        task = asyncio.current_task()
+    def pause(self, task: asyncio.Task[Any] | None = None) -> Generator[None, None, None]:
+        """Stop the clock of a task's limit, the current one's: what happens meanwhile is not what is being waited for.
+
+        Where two pauses of one task overlap, the one that began first counts.
+        """
+        task = task or asyncio.current_task()
         assert task is not None
         clock = asyncio.get_running_loop().time
-        until, began = self._until.pop(task, None), clock()
+        until, began = self._until.get(task, math.inf), clock()
+        if until == math.inf:
+            yield
+            return
+        self._until[task] = math.inf
         try:
             yield
         finally:
-            if until is not None:
+            if task in self._until:  # its block may have ended, where another task paused it
                 self._watch(task, until + clock() - began)
 
     def _watch(self, task: asyncio.Task[Any], until: float) -> None:

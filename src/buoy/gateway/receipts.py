@@ -20,6 +20,7 @@ from buoy.gateway.supervisor import Supervisor
 from buoy.letters import Letter, LetterState
 
 SEND_PATIENCE_S = 0.1  # `send()` answers within this, whatever happens
+REMEMBERED = 256  # outcomes: more than a commit can have under way
 OPEN = frozenset({LetterState.QUEUED, LetterState.CLAIMED})
 
 
@@ -66,6 +67,7 @@ class Receipts:
         self._pump = pump
         self._unwanted: set[tuple[str, str]] = set()  # sends given up while their commit was under way
         self._settled: dict[int, asyncio.Future[Letter]] = {}
+        self._ended: dict[int, Letter] = {}  # the newest; their rows may say so a moment later
 
     async def send(self, target: Target, reply: Reply, *, key: str | None = None, origin: str = "send") -> Receipt:
         """Queue one message and say what is known after 100 ms at most.
@@ -112,7 +114,7 @@ class Receipts:
             return self._receipt(letter)
         try:
             async with asyncio.timeout_at(ends_at):
-                letter = await wanted.settled
+                letter = await asyncio.shield(wanted.settled)  # others may wait for it longer
         except TimeoutError:
             letter = self._store.read(outbox.get, letter.id) or letter
         return self._receipt(letter)
@@ -141,12 +143,34 @@ class Receipts:
         place = self._store.read(outbox.position, letter.id) if letter.state in OPEN else 0
         return Receipt(letter.id, letter.key, letter.state, max(0, place - 1), letter.reason)
 
-    def wants(self, letter: int) -> bool:
-        """Say whether a `send()` waits for this letter."""
-        return letter in self._settled
+    async def settled(self, number: int, timeout_s: float) -> Letter | None:
+        """Wait until a letter has left or has ended otherwise, ``timeout_s`` at most; gives it as it is known then.
+
+        None: there is no such letter. A letter that is held counts as settled: it waits for its reader.
+        """
+        letter = self._store.read(outbox.get, number)
+        if letter is None or letter.state not in OPEN:
+            return letter
+        known = self._ended.get(number)
+        if known is not None:
+            return known
+        waiter = self._settled.setdefault(number, asyncio.get_running_loop().create_future())
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.shield(waiter)
+        except TimeoutError:
+            return self._store.read(outbox.get, number) or letter
+
+    def forget(self, letter: int) -> None:
+        """It is to be tried again: what became of it does not hold any more."""
+        self._ended.pop(letter, None)
 
     def tell(self, letter: Letter) -> None:
-        """Tell the `send()` that waits for this letter what became of it, if one does."""
+        """Take notice of what became of a letter, and tell whoever waits for it."""
+        self._ended.pop(letter.id, None)
+        self._ended[letter.id] = letter
+        if len(self._ended) > REMEMBERED:
+            del self._ended[next(iter(self._ended))]
         waiter = self._settled.pop(letter.id, None)
         if waiter is not None and not waiter.done():
             waiter.set_result(letter)

@@ -36,6 +36,7 @@ from buoy.letters import (
     Use,
 )
 
+SILENT_S = 2.0  # ours: an API that is well answers sooner
 PARALLEL = 100  # requests under way at once, per process
 BUG_RETRY_S = 60.0  # a platform that raised: that conversation waits, the others go on
 
@@ -159,6 +160,7 @@ class Sender:
 
     def revive(self, letter: Letter) -> None:
         """A person wants a letter tried again; its row is queued."""
+        self.receipts.forget(letter.id)
         self._lanes.add((letter.bot, letter.lane), letter.id, letter)
         self.pump()
 
@@ -314,6 +316,11 @@ class Sender:
     def is_idle(self) -> bool:
         """Nothing waits, runs or is being stored."""
         return not len(self._lanes)
+
+    def is_way_free(self, bot: str) -> bool:
+        """Say whether a letter that is queued now is likely to be delivered at once."""
+        pace, now = self._paces[bot], self._clock()
+        return not (self._is_stopping or pace.failures or now < pace.until or self._courier.silent_s(bot) > SILENT_S)
 
     def health(self) -> dict[str, Any]:
         """Plain data for status."""

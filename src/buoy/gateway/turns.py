@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
 
+    from buoy.durable.lanes import Key
     from buoy.letters import Event
 
 
@@ -26,10 +28,26 @@ class Turns:
     skips_late: bool = False
 
 
+class Seat(Enum):
+    """As what an arrival may be stored that need not wait: it is claimed by the commit that stores it."""
+
+    HEAD = auto()  # its lane is idle and there is a place
+    BESIDE = auto()  # it joins the turn that runs
+
+
 @dataclass(slots=True)
 class Running:
     """One turn under way."""
 
     event: Event
+    lane: Key | None
+    """Where it is out; None: it passed its lane by."""
+    has_place: bool = True
+    """It counts towards ``Turns.parallel``."""
+    is_alone: bool = False
+    is_first: bool = False
+    """No run came before it: nothing is there to be looked up."""
+    began_at: float = 0.0
+    """When its agent got it: wall seconds since 1970."""
     task: asyncio.Task[None] | None = None
     is_stopped_by_user: bool = False

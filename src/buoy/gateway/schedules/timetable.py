@@ -30,6 +30,7 @@ from buoy.gateway.schedules import prompt
 from buoy.gateway.schedules.misfire import BACK_S, Step, step
 from buoy.gateway.schedules.planned import Plan, parse, parse_zone
 from buoy.gateway.sender import Sender
+from buoy.gateway.turns import Seat
 from buoy.gateway.worker import Worker
 from buoy.letters import SCHEDULED, Arrival, Letter, LetterState
 
@@ -260,16 +261,16 @@ class Timetable:
         Await it shielded: sender and worker go by what becomes of the commit.
         """
         what = self._draft(row, todo, key, now) if key else None
-        lane, is_mine = ("", ""), False
+        lane, seat = ("", ""), None
         if self._is_running and isinstance(what, Letter):
             lane = (what.bot, what.lane)
             self._sender.announce(lane)
         elif self._is_running and isinstance(what, Arrival):
-            is_mine = self._worker.reserve(what)
-        boot = self._store.boot if is_mine else None
+            seat = self._worker.reserve(what)
+        boot = self._store.boot if seat else None
         job = self._store.write(schedules.settle, row, todo.settled_to, todo.missed, todo.fire, what, now, boot)
         if self._is_running and what is not None:
-            job.add_done_callback(partial(self._committed, what, lane, is_mine))
+            job.add_done_callback(partial(self._committed, what, lane, seat))
         return job
 
     def _draft(self, row: Schedule, todo: Step, key: str, now: float) -> Letter | Arrival:
@@ -286,13 +287,13 @@ class Timetable:
         self,
         what: Letter | Arrival,
         lane: Key,
-        is_mine: bool,  # noqa: FBT001
+        seat: Seat | None,
         job: asyncio.Future[Firing | None],
     ) -> None:
         """The transaction ended, whether anybody still waits for it or not: sender and worker go on with the row."""
         fired = None if job.cancelled() or job.exception() is not None else job.result()
         if isinstance(what, Arrival):
-            self._worker.stored(what, None if fired is None else fired.row, is_mine=is_mine)
+            self._worker.stored(what, None if fired is None else fired.row, seat=seat)
         elif fired is not None and fired.fresh and fired.letter is not None:
             self._sender.accept(lane, [fired.letter], is_mine=False)
         else:
