@@ -192,6 +192,9 @@ async def test_it_says_what_a_conversation_holds(tmp_path: Path) -> None:
         first, second = gateway.letters(place)
         assert (first.text, first.turn, second.text, second.turn) == ("to one", turns[0], "more", "")
         assert gateway.letters(place, since=second.at) == [second]
+        assert await gateway.settled(second.id, 1.0) == second
+        assert await gateway.settled(999, 0.0) is None
+        assert gateway.is_way_free()
         assert gateway.letters("qq:c2c:NOBODY") == []
         await until(lambda: gateway.open_turns(place) == [])
 

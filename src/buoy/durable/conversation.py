@@ -17,6 +17,7 @@ class Row(NamedTuple):
 
     id: int
     key: str
+    bot: str
     body: bytes | None
     state: LetterState
     created_at: float
@@ -36,12 +37,23 @@ class Open(NamedTuple):
     attempts: int
 
 
+_LETTER: Final = (
+    "SELECT o.id, o.key, o.bot, o.body, o.state, o.created_at, o.settled_at, i.key, o.origin, o.reason "
+    "FROM outbox o LEFT JOIN inbox i ON i.id = o.event "
+)
+
+
+def letter(db: sqlite3.Connection, number: int) -> Row | None:
+    """Give one letter, whatever its state."""
+    found = db.execute(f"{_LETTER} WHERE o.id = ?", (number,)).fetchone()
+    return None if found is None else _row(found)
+
+
 def letters(db: sqlite3.Connection, bot: str, lane: str, since: float) -> list[Row]:
     """List the letters of a conversation that were written since then, oldest first."""
     found = db.execute(
-        "SELECT o.id, o.key, o.body, o.state, o.created_at, o.settled_at, i.key, o.origin, o.reason "
-        "FROM outbox o LEFT JOIN inbox i ON i.id = o.event "
-        "WHERE o.id > (SELECT coalesce(max(id), 0) FROM outbox) - ? AND +o.bot = ? AND +o.lane = ? "
+        f"{_LETTER} WHERE o.id > (SELECT coalesce(max(id), 0) FROM outbox) - ? "  # noqa: S608  constants only
+        "AND +o.bot = ? AND +o.lane = ? "
         "AND o.created_at >= ? ORDER BY o.id",
         (LOOKED_AT, bot, lane, since),
     )

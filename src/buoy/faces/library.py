@@ -19,7 +19,7 @@ import structlog
 
 from buoy import config
 from buoy.chat import Agent, Answer, Reply, Target, agent
-from buoy.durable import conversation
+from buoy.durable import conversation as rows
 from buoy.errors import BusyError, ConfigError, NotRunningError, StoreLostError
 from buoy.faces import wiring
 from buoy.faces.mooring import Mooring
@@ -304,36 +304,68 @@ class Gateway:
         """
         return self._app.health()
 
-    def letters(self, conversation_: Target | str, *, since: float = 0.0) -> list[Letter]:
+    async def settled(self, letter: int, timeout_s: float) -> Letter | None:
+        """Wait until a message has left or has ended otherwise, ``timeout_s`` at most, and give it as it is then.
+
+        ``letter`` is :attr:`Receipt.id`, or what :meth:`buoy.chat.Line.say` returned. Where :meth:`is_way_free` says
+        no, there is nothing to wait for.
+
+        Raises:
+            NotRunningError: the gateway does not run.
+        """
+        app = self._app
+        await app.settled(letter, timeout_s)
+        row = app.store.read(rows.letter, letter)
+        return None if row is None else _letter(app, row)
+
+    def is_way_free(self, bot: str | None = None) -> bool:
+        """Say whether messages get through to QQ now: this bot's, or those of all of them.
+
+        Raises:
+            NotRunningError: the gateway does not run.
+        """
+        app = self._app
+        return all(app.is_way_free(one) for one in app.platforms if bot in {None, one})
+
+    def letters(self, conversation: Target | str, *, since: float = 0.0) -> list[Letter]:
         """The messages to one conversation that were queued since then (seconds since 1970), oldest first.
 
         Raises:
             ConfigError: it is no conversation of these bots.
             NotRunningError: the gateway does not run.
         """
-        app, where = self._app, self._place(conversation_)
-        platform = app.platforms[where.bot or ""]
-        return [
-            Letter(
-                row.id, row.key, "" if row.body is None else platform.text_of(row.body), row.state, row.created_at,
-                row.settled_at, "" if row.turn is None else f"{where.bot}/{row.turn}", row.origin, row.reason,
-            )
-            for row in app.store.read(conversation.letters, where.bot or "", where.lane, since)
-        ]  # fmt: skip
+        app, (bot, lane) = self._app, self._lane(conversation)
+        return [_letter(app, row) for row in app.store.read(rows.letters, bot, lane, since)]
 
-    def open_turns(self, conversation_: Target | str) -> list[Turn]:
+    def open_turns(self, conversation: Target | str) -> list[Turn]:
         """The messages of one conversation that are being answered or wait for it, oldest first.
 
         Raises:
             ConfigError: it is no conversation of these bots.
             NotRunningError: the gateway does not run.
         """
-        app, where = self._app, self._place(conversation_)
-        found = app.store.read(conversation.turns, where.bot or "", where.lane)
-        return [Turn(f"{where.bot}/{one.key}", one.state, one.received_at, one.attempts) for one in found]
+        app, (bot, lane) = self._app, self._lane(conversation)
+        return [
+            Turn(_turn(bot, one.key), one.state, one.received_at, one.attempts)
+            for one in app.store.read(rows.turns, bot, lane)
+        ]
 
-    def _place(self, conversation_: Target | str) -> Target:
-        return self._app.resolve(Target.parse(conversation_) if isinstance(conversation_, str) else conversation_)
+    def _lane(self, conversation: Target | str) -> tuple[str, str]:
+        target = Target.parse(conversation) if isinstance(conversation, str) else conversation
+        where = self._app.resolve(target)
+        return where.bot or "", where.lane
+
+
+def _letter(app: App, row: rows.Row) -> Letter:
+    platform = app.platforms.get(row.bot)
+    return Letter(
+        row.id, row.key, "" if row.body is None or platform is None else platform.text_of(row.body), row.state,
+        row.created_at, row.settled_at, "" if row.turn is None else _turn(row.bot, row.turn), row.origin, row.reason,
+    )  # fmt: skip
+
+
+def _turn(bot: str, key: str) -> str:
+    return f"{bot}/{key}"
 
 
 class _Life:
