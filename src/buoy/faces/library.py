@@ -15,8 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
-import structlog
-
 from buoy import config
 from buoy.chat import Agent, Answer, Reply, Target, agent
 from buoy.durable import conversation as rows
@@ -28,6 +26,7 @@ from buoy.gateway.health import Snapshot
 from buoy.gateway.platform import Platform
 from buoy.gateway.receipts import Receipt
 from buoy.letters import EventState, LetterState
+from buoy.logger import Logger
 from buoy.settings import Outbox, Retention, Shutdown, Turns
 from buoy.values import ROWS, SettingError
 
@@ -37,9 +36,10 @@ Scene = Literal["c2c", "group", "channel", "dm"]
 Answers = Answer | Agent | Mapping[str, Answer | Agent]
 OnState = Callable[[str, str, str], object]
 
+STOPPED: Final = "this gateway was stopped while it started"
 START_SHARE: Final = 0.25  # of the deadline of a stop: what a start under way may put things back in
 
-log = structlog.get_logger("buoy.library")
+log = Logger("buoy.library")
 
 
 class QQ:
@@ -186,6 +186,7 @@ class Gateway:
         self._environ = dict(environ or {})
         self._on_state = on_state
         self._life: _Life | None = None
+        self._before: Mooring | None = None
         self._inside: asyncio.Task[Any] | None = None
         self._is_cut = False
         self._error: StoreLostError | None = None
@@ -215,7 +216,7 @@ class Gateway:
         if self._life is not None:
             raise BusyError("this gateway runs already; stop it first, or make another one")
         self._error = None
-        self._life = _Life(self._config, self._answers, self._end)
+        self._life = _Life(self._config, self._answers, self._end, before=self._before)
         await self._life.start(partial(wiring.platforms, self._config, self._environ), self._told)
 
     async def stop(self) -> None:
@@ -243,7 +244,7 @@ class Gateway:
     async def __aenter__(self) -> Self:
         await self.start()
         task = self._inside = asyncio.current_task()
-        self._is_cut, self._before = False, task.cancelling() if task is not None else 0
+        self._is_cut, self._cancels = False, task.cancelling() if task is not None else 0
         return self
 
     async def __aexit__(
@@ -254,14 +255,16 @@ class Gateway:
         try:
             await self.stop()
         finally:
-            is_only_ours = self._is_cut and inside is not None and inside.uncancel() <= self._before
+            is_only_ours = self._is_cut and inside is not None and inside.uncancel() <= self._cancels
         if self._error is not None and (error is None or (is_only_ours and kind is asyncio.CancelledError)):
             raise self._error from None
 
-    def _end(self, lost: StoreLostError | None) -> None:
+    def _end(self, mooring: Mooring) -> None:
         """It has ended, for whatever reason."""
         self._life = None
-        self._error = lost
+        self._error = mooring.lost
+        if mooring.is_open:
+            self._before = mooring
         if self._error is not None and self._inside is not None:
             self._is_cut = True
             self._inside.cancel()
@@ -372,11 +375,17 @@ class _Life:
     """One start of a gateway, to its end. Every way to the end leads through :meth:`stop`, once."""
 
     def __init__(
-        self, settings: config.Config, answers: Mapping[str, Agent], on_end: Callable[[StoreLostError | None], None]
+        self,
+        settings: config.Config,
+        answers: Mapping[str, Agent],
+        on_end: Callable[[Mooring], None],
+        *,
+        before: Mooring | None,
     ) -> None:
         self._deadline_s = settings.shutdown.deadline_s
-        self._mooring = Mooring(settings, answers, schedules=())
+        self.mooring = Mooring(settings, answers, schedules=())
         self._on_end = on_end
+        self._before = before
         self._starting: asyncio.Task[None] | None = None
         self.app: App | None = None
         self.ending: asyncio.Task[None] | None = None
@@ -385,10 +394,16 @@ class _Life:
     async def start(self, lines: Callable[[], Sequence[Platform]], told: OnState) -> None:
         """See :meth:`Gateway.start`."""
         try:
-            self._mooring.open()
+            if self._before is not None:
+                await self._before.let_go()
+            if self.ending is None:
+                self.mooring.open()
         except BaseException:
-            self._close()
+            if self.ending is None:
+                self._close()
             raise
+        if self.ending is not None:
+            raise NotRunningError(STOPPED)
         self._starting = asyncio.get_running_loop().create_task(self._start(lines, told))
         try:
             await asyncio.wait([self._starting])
@@ -398,11 +413,11 @@ class _Life:
         if self.ending is None and not self._starting.cancelled() and self._starting.exception() is None:
             return
         await self.stop()
-        error = self._mooring.lost or (None if self._starting.cancelled() else self._starting.exception())
-        raise error or NotRunningError("this gateway was stopped while it started")
+        error = self.mooring.lost or (None if self._starting.cancelled() else self._starting.exception())
+        raise error or NotRunningError(STOPPED)
 
     async def _start(self, lines: Callable[[], Sequence[Platform]], told: OnState) -> None:
-        app = await self._mooring.start(lines())
+        app = await self.mooring.start(lines())
         app.lost.add_done_callback(lambda _: self._stop())
         app.door.on_changed = told
         self.app = app
@@ -426,13 +441,14 @@ class _Life:
                 await asyncio.wait([self._starting], timeout=self._deadline_s * START_SHARE)
                 if self._starting.done() and not self._starting.cancelled():
                     error = self._starting.exception()
-            await self._mooring.stop(deadline_s=ends_at - clock())
+            await self.mooring.stop(deadline_s=ends_at - clock())
         finally:
-            self._mooring.ended(error)
+            if self.mooring.is_open:
+                self.mooring.ended(error)
             self._close()
 
     def _close(self) -> None:
-        self._on_end(self._mooring.lost)
+        self._on_end(self.mooring)
         self.closed.set_result(None)
 
 

@@ -10,8 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
-import structlog
-
 from buoy.chat import Agent
 from buoy.config import Config
 from buoy.durable.schedules import Schedule
@@ -22,8 +20,9 @@ from buoy.faces.control import Control
 from buoy.gateway.app import App
 from buoy.gateway.health import disk
 from buoy.gateway.platform import Platform
+from buoy.logger import Logger
 
-log = structlog.get_logger("buoy")
+log = Logger("buoy")
 
 
 class Mooring:
@@ -51,6 +50,11 @@ class Mooring:
         """What runs; from :meth:`start` on."""
         assert self._app is not None
         return self._app
+
+    @property
+    def is_open(self) -> bool:
+        """The data directory is ours, or was until the stop."""
+        return self._store is not None
 
     @property
     def lost(self) -> StoreLostError | None:
@@ -100,6 +104,11 @@ class Mooring:
         elif self._store is not None:
             await self._store.close(deadline_s)
         self._held.close()
+
+    async def let_go(self) -> None:
+        """After a stop: close what a silent disk kept open then, if the disk has answered since."""
+        if self._store is not None:
+            await self._store.close(0)
 
     def ended(self, error: BaseException | None = None) -> int:
         """Write down how it ended, and say it; returns the exit code of a process that has nothing else to do."""

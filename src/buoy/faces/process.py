@@ -7,18 +7,17 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from typing import TYPE_CHECKING
 
-import structlog
-
 from buoy.faces.mooring import Mooring
 from buoy.gateway.app import App
 from buoy.gateway.platform import Platform
 from buoy.gateway.watch import Watch
+from buoy.logger import Logger
 
 if TYPE_CHECKING:
     from buoy.faces.log import Log
     from buoy.faces.web.server import Web
 
-log = structlog.get_logger("buoy")
+log = Logger("buoy")
 
 
 async def serve(

@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-import structlog
-
 from buoy.chat import Button, NonsenseError, Part, Reply, as_reply
 from buoy.durable.store import Store
 from buoy.errors import StoreError, TurnOverError
@@ -23,8 +21,9 @@ from buoy.gateway.posting import Batch
 from buoy.gateway.sender import Sender
 from buoy.gateway.turns import Running
 from buoy.letters import Letter
+from buoy.logger import Logger
 
-log = structlog.get_logger("buoy.worker")
+log = Logger("buoy.worker")
 
 
 class TurnLine:

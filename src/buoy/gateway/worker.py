@@ -13,8 +13,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import structlog
-
 from buoy.chat import Agent, Message, NonsenseError, Reply, as_reply, collect
 from buoy.durable import backoff, inbox
 from buoy.durable.lanes import Key, Lanes
@@ -29,6 +27,7 @@ from buoy.gateway.sender import Sender
 from buoy.gateway.supervisor import Supervisor
 from buoy.gateway.turns import Running, Seat, Turns
 from buoy.letters import SCHEDULED, Arrival, Event
+from buoy.logger import Logger
 
 __all__ = ["Turns", "Worker"]
 
@@ -37,7 +36,7 @@ ALONE_RETRY_S = 5.0
 MOST_BESIDE = 64  # ours: turns that join one conversation's; beyond that somebody floods us, and waits
 STOPPED = "stopped by the user"
 
-log = structlog.get_logger("buoy.worker")
+log = Logger("buoy.worker")
 
 
 class Worker:
