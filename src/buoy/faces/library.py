@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
-from buoy import config
-from buoy.chat import Agent, Answer, Reply, Target, agent
+from buoy.chat import Agent, Reply, Target
+from buoy.config import Config
 from buoy.durable import conversation as rows
-from buoy.errors import BusyError, ConfigError, NotRunningError, StoreLostError
-from buoy.faces import wiring
+from buoy.errors import BusyError, NotRunningError, StoreLostError
+from buoy.faces import arguments, wiring
+from buoy.faces.arguments import QQ, Answers
 from buoy.faces.mooring import Mooring
 from buoy.gateway.app import App
 from buoy.gateway.health import Snapshot
@@ -28,79 +29,15 @@ from buoy.gateway.receipts import Receipt
 from buoy.letters import EventState, LetterState
 from buoy.logger import Logger
 from buoy.settings import Outbox, Retention, Shutdown, Turns
-from buoy.values import ROWS, SettingError
 
 __all__ = ["QQ", "Answers", "Gateway", "Letter", "Receipt", "Snapshot", "Turn"]
 
-Scene = Literal["c2c", "group", "channel", "dm"]
-Answers = Answer | Agent | Mapping[str, Answer | Agent]
 OnState = Callable[[str, str, str], object]
 
 STOPPED: Final = "this gateway was stopped while it started"
 START_SHARE: Final = 0.25  # of the deadline of a stop: what a start under way may put things back in
 
 log = Logger("buoy.library")
-
-
-class QQ:
-    """One bot on QQ. Names, defaults and checks are those of `[[bots]]` in `buoy.toml`; see docs/settings.md."""
-
-    def __init__(
-        self,
-        app_id: str,
-        client_secret: str,
-        *,
-        api_base: str | Sequence[str] | None = None,
-        token_url: str | Sequence[str] | None = None,
-        intents: int | Sequence[str] | None = None,
-        shard: tuple[int, int] | None = None,
-        expect_event_h: float | None = None,
-        proactive: Sequence[Scene] | None = None,
-        proactive_unsure: Literal["keep", "repeat"] | None = None,
-    ) -> None:
-        """Check everything; nothing is opened. None: the default.
-
-        Raises:
-            ConfigError: one line that names the argument and the remedy.
-        """
-        table = {
-            "api_base": _commas(api_base),
-            "token_url": _commas(token_url),
-            "intents": intents if intents is None or isinstance(intents, int) else list(intents),
-            "shard": shard,
-            "expect_event_h": expect_event_h,
-            "proactive": proactive,
-            "proactive_unsure": proactive_unsure,
-        }
-        given: dict[str, Any] = {"app_id": app_id, "client_secret": client_secret}
-        given |= {name: value for name, value in table.items() if value is not None}
-        try:
-            self.settings = config.bot(given, {})
-        except SettingError as error:
-            raise ConfigError(f"QQ({_last(error.path)}=...): {error.cause}; {error.remedy}") from None
-
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """The bot that QQ_APP_ID, QQ_CLIENT_SECRET and their kin name, as for `buoy run`; None: this process's.
-
-        Raises:
-            ConfigError: one line that names the variable and the remedy.
-        """
-        ours = {
-            name: value
-            for name, value in (os.environ if environ is None else environ).items()
-            if name.startswith(("QQ_", "QQBOT_"))
-        }
-        made = cls.__new__(cls)
-        try:
-            made.settings = config.bot({}, ours)
-        except SettingError as error:
-            row = ROWS[error.path]
-            raise ConfigError(f"{row.env or row.path}: {error.cause}; set it to {row.write}") from None
-        return made
-
-    def __repr__(self) -> str:
-        return f"QQ({self.settings.app_id!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,25 +101,15 @@ class Gateway:
             ConfigError: one line that names the argument and the remedy.
         """
         lines = [bots] if isinstance(bots, QQ) else list(bots)
-        if not lines:
-            raise ConfigError("Gateway(bots=...): empty; write QQ(app_id, client_secret), or a list of these")
-        ids = [line.settings.app_id for line in lines]
-        if len(set(ids)) < len(ids):
-            raise ConfigError(f"Gateway(bots=...): bot {max(ids, key=ids.count)} is there twice; give each AppID once")
-        try:
-            self._config = config.of(
-                Path(data_dir),
-                [line.settings for line in lines],
-                shutdown=Shutdown(deadline_s=deadline_s),
-                turns=turns or Turns(),
-                outbox=outbox or Outbox(),
-                retention=retention or Retention(),
-            )
-        except SettingError as error:
-            table, _, key = error.path.partition(".")
-            argument = f"{key}=..." if table == "shutdown" else f"{table}={table.capitalize()}({key}=...)"
-            raise ConfigError(f"Gateway({argument}): {error.cause}; {error.remedy}") from None
-        self._answers = _answers(agent, ids)
+        self._config = arguments.settings(
+            lines,
+            data_dir,
+            shutdown=Shutdown(deadline_s=deadline_s),
+            turns=turns or Turns(),
+            outbox=outbox or Outbox(),
+            retention=retention or Retention(),
+        )
+        self._answers = arguments.agents(agent, self._config.bots)
         self._environ = dict(environ or {})
         self._on_state = on_state
         self._life: _Life | None = None
@@ -376,7 +303,7 @@ class _Life:
 
     def __init__(
         self,
-        settings: config.Config,
+        settings: Config,
         answers: Mapping[str, Agent],
         on_end: Callable[[Mooring], None],
         *,
@@ -450,36 +377,3 @@ class _Life:
     def _close(self) -> None:
         self._on_end(self.mooring)
         self.closed.set_result(None)
-
-
-def _answers(given: Answers, bots: Sequence[str]) -> dict[str, Agent]:
-    """One agent for each bot."""
-    if not isinstance(given, Mapping):
-        one = _agent(given)
-        return dict.fromkeys(bots, one)
-    if missing := [bot for bot in bots if bot not in given]:
-        raise ConfigError(f"Gateway(agent=...): no agent for bot {missing[0]}; write one for each AppID")
-    if unknown := [bot for bot in given if bot not in bots]:
-        raise ConfigError(f"Gateway(agent=...): there is no bot {unknown[0]!r}; the keys are the AppIDs of the bots")
-    return {bot: _agent(given[bot]) for bot in bots}
-
-
-def _agent(given: Answer | Agent) -> Agent:
-    if isinstance(given, Agent):
-        return given
-    try:
-        return agent(given)
-    except ConfigError:
-        name = getattr(given, "__name__", type(given).__name__)
-        raise ConfigError(
-            f"Gateway(agent=...): {name} is not an async function; write `async def {name}(message)`, and call what "
-            "blocks through asyncio.to_thread"
-        ) from None
-
-
-def _commas(value: str | Sequence[str] | None) -> str | None:
-    return value if value is None or isinstance(value, str) else ",".join(value)
-
-
-def _last(path: str) -> str:
-    return path.rpartition(".")[2]

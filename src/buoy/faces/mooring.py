@@ -98,12 +98,14 @@ class Mooring:
     async def stop(self, *, deadline_s: float) -> None:
         """Stop within the deadline and give everything back. May be called however far the start came."""
         log.info("stopping", deadline_s=round(deadline_s, 1))
-        if self._app is not None:
-            await self._control.stop()
-            await self._app.stop(deadline_s=deadline_s)
-        elif self._store is not None:
-            await self._store.close(deadline_s)
-        self._held.close()
+        try:
+            if self._app is not None:
+                await self._control.stop()
+                await self._app.stop(deadline_s=deadline_s)
+            elif self._store is not None:
+                await self._store.close(deadline_s)
+        finally:
+            self._held.close()
 
     async def let_go(self) -> None:
         """After a stop: close what a silent disk kept open then, if the disk has answered since."""
