@@ -13,7 +13,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, assert_type
 
 import pytest
 
@@ -492,6 +492,21 @@ def test_nothing_of_the_environment_is_read_unasked(monkeypatch: pytest.MonkeyPa
     one = QQ("7", "s")
     assert one.settings.app_id == "7"
     assert Gateway(one, echo, data_dir="here").data_dir == tmp_path / "here"
+
+
+if TYPE_CHECKING:  # mypy would complain of a comment that is not needed
+
+    async def types() -> None:
+        Gateway(QQ("1", "s"), "no agent", data_dir=".")  # type: ignore[arg-type]
+        Gateway(QQ("1", "s"), echo)  # type: ignore[call-arg]
+        QQ("1", 2)  # type: ignore[arg-type]
+        QQ("1", "s", proactive=["moon"])  # type: ignore[list-item]
+        QQ("1", "s", intent=3)  # type: ignore[call-arg]
+        async with Gateway([QQ("1", "s")], {"1": echo}, data_dir=".", on_state=print) as gateway:
+            assert_type(gateway, Gateway)
+            assert_type(gateway.status()["ready"], bool)
+            assert_type((await gateway.send("qq:c2c:A", "x")).id, int)
+            await gateway.send("qq:c2c:A", 5)  # type: ignore[arg-type]
 
 
 # --- the process is somebody else's ------------------------------------------------------------------------
