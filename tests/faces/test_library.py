@@ -425,6 +425,27 @@ async def test_a_disk_that_hangs_keeps_the_directory_no_longer_than_it_hangs(tmp
         await gateway.stop()
 
 
+@in_loop
+async def test_a_start_that_hangs_in_the_disk_ends_with_a_stop_in_time(tmp_path: Path, disk: Broken) -> None:
+    gateway = Gateway(QQ("1", "s", api_base="http://127.0.0.1:9"), echo, data_dir=tmp_path, deadline_s=0.5)
+    hangs = threading.Event()
+
+    def hang(_: sqlite3.Connection) -> bool:
+        hangs.set()
+        return True
+
+    disk.holds = hang
+    starting = asyncio.ensure_future(gateway.start())
+    await asyncio.to_thread(hangs.wait)
+    clock = asyncio.get_running_loop().time
+    before = clock()
+    await gateway.stop()
+    async with asyncio.timeout_at(before + 1.0):
+        with pytest.raises(NotRunningError, match="while it started"):
+            await starting
+    disk.go_on.set()
+
+
 # --- what is given -----------------------------------------------------------------------------------------
 
 
