@@ -166,7 +166,8 @@ def test_a_turn_that_kills_the_process_is_a_dead_letter_after_five_and_harms_nob
         assert _is_dead(process)
         after = judge.say("after the poison", user=2)
         wait_until(lambda: judge.answers(after), "the lane goes on", 30)
-        assert not judge.answers(poison)
+        (told,) = judge.answers(poison)  # once, and not by the agent
+        assert "抱歉" in told, told
         assert process.starts <= 9
         listed = process.command("deadletter", "list").stdout
         assert poison in listed
