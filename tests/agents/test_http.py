@@ -359,3 +359,11 @@ def test_a_turn_that_was_stopped_takes_no_answer() -> None:
         assert bring(agent, "late").status == 404
 
     play(server, scene, secret=SECRET)
+
+
+def test_a_turn_that_has_its_answer_takes_no_other() -> None:
+    async def scene(agent: HttpAgent) -> None:
+        assert await collect(agent, MESSAGE) == [Reply("at once")]
+        assert bring(agent, "late").status == 404
+
+    play(Server(documents("at once")), scene, secret=SECRET)

@@ -139,3 +139,17 @@ def test_repeats_are_known_as_long_as_they_come_in_order() -> None:
     assert [repeats.has(part) for part in ("One", "one")] == [False, False]
     repeats = Repeats(("one two", "three"))
     assert [repeats.has(part) for part in ("one", "two\nthree", "four", "one")] == [True, True, False, False]
+
+
+def test_blanks_where_a_stream_broke_come_back() -> None:
+    parts = Parts((), 1)
+    parts.feed("One. Two.\n\nThr", 0.0)
+    parts.broke()
+    assert parts.so_far == "One. Two."
+    parts.feed("Three.", 0.0)
+    assert parts.rest() == "One. Two.\n\nThree."
+
+
+def test_what_an_earlier_run_delivered_counts_among_the_parts() -> None:
+    parts = Parts(("One is here.", "Two is here."), 3)
+    assert [part for piece in pieces(sentences(500), 1) if (part := parts.feed(piece, 0.0))] == []
