@@ -37,6 +37,7 @@ WHY = {
     "transport/token.py TokenSource._start create_task": "one fetch for all: `_ended` remembers its failure",
     "transport/route.py Resolver.resolve Thread": "a look-up that may never end: who waits for it has a deadline",
     "platforms/console.py Console._next_line Thread": "blocks in a terminal: daemon, its end is the input's end",
+    "agents/pictures.py shown gather": "a turn's pictures: it waits for all of them, and its end is theirs",
     "agents/isolated.py main Thread": "in the agent's own process, which its parent replaces",
     "agents/child.py Child.start subprocess_exec": "a turn's command or the pool's child: `ended` tells its user",
     "faces/web/server.py Web._listen create_server": "Web.run is kept, and closes it; failing requests are answered",
