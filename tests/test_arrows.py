@@ -71,6 +71,7 @@ RULES = {
     "buoy.faces": rule(
         "buoy", libraries="aiohttp apprise msgspec prometheus_client rich structlog typer tzlocal uvloop"
     ),
+    "buoy.faces.hermes_home": rule("buoy", libraries="rich yaml"),  # where Hermes is: PyYAML comes with it
     "buoy.__main__": rule("buoy.faces"),
     "buoy": rule(),
 }
