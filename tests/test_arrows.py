@@ -67,11 +67,11 @@ RULES = {
     "buoy.platforms": rule(*LEAVES, "buoy.protocol", "buoy.transport", libraries="msgspec structlog"),
     "buoy.gateway": rule(*LEAVES, "buoy.durable", libraries="msgspec structlog croniter prometheus_client"),
     "buoy.agents": rule("buoy.errors", "buoy.chat", libraries="openai"),
+    "buoy.faces.hermes_home": rule("buoy", libraries="rich yaml"),  # where Hermes is: PyYAML comes with it
     "buoy.sim": rule("buoy.protocol.wire", libraries="aiohttp msgspec uvloop"),
     "buoy.faces": rule(
         "buoy", libraries="aiohttp apprise msgspec prometheus_client rich structlog typer tzlocal uvloop"
     ),
-    "buoy.faces.hermes_home": rule("buoy", libraries="rich yaml"),  # where Hermes is: PyYAML comes with it
     "buoy.__main__": rule("buoy.faces"),
     "buoy": rule(),
 }
