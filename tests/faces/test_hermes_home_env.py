@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from buoy.faces.hermes_home.env_text import OFF, Change, Off, On, Rename, Set, Unset, change, inverse, load
+from buoy.faces.hermes_home.env_text import OFF, Change, Off, On, Rename, Set, Unset, change, digest, inverse, load
 
 FILE = """\
 # secrets
@@ -39,7 +39,8 @@ def test_values_are_read_as_hermes_reads_them() -> None:
         (Rename("QQ_ALLOWED_USERS", "B", "A, B"), 'QQ_ALLOWED_USERS="A,B"', "B='A, B'"),
         (Set("OTHER", "2"), "OTHER=1 # one", "OTHER=2"),
         (Set("NEW", "group-1"), "EMPTY=\n", "EMPTY=\nNEW=group-1\n"),
-        (Unset("OTHER"), "OTHER=1 # one\n", ""),
+        (Unset("OTHER", digest("1")), "OTHER=1 # one\n", ""),
+        (Unset("OTHER", digest("2")), "", ""),
         (Off("QQ_APP_ID"), "export QQ_APP_ID=1000001", f"{OFF}export QQ_APP_ID=1000001"),
         (Off("ABSENT"), "", ""),
     ],

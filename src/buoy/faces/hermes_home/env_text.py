@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,9 +34,10 @@ class Set:
 
 @dataclass(frozen=True, slots=True)
 class Unset:
-    """Remove the lines of a variable."""
+    """Remove the lines of a variable whose value has this digest; another value somebody else gave it."""
 
     name: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +84,16 @@ def inverse(values: Mapping[str, str], one: Change) -> Change | None:
         case Set():
             if values.get(one.name) == one.value:
                 return None
-            return Set(one.name, values[one.name]) if one.name in values else Unset(one.name)
+            return Set(one.name, values[one.name]) if one.name in values else Unset(one.name, digest(one.value))
         case Off():
             return On(one.name) if one.name in values else None
         case Unset() | On():
             return None
+
+
+def digest(value: str) -> str:
+    """What tells one value from another, and not what it is."""
+    return hashlib.sha256(value.encode("utf-8")).hexdigest()
 
 
 def _changed(text: str, one: Change) -> str:
@@ -113,7 +120,8 @@ def _changed(text: str, one: Change) -> str:
             case On():
                 done.append(line.removeprefix(OFF))
             case Unset():
-                pass
+                if digest(_value(match["value"])) != one.digest:
+                    done.append(line)
     if isinstance(one, Set) and not is_there:
         if done and not done[-1].endswith("\n"):
             done[-1] += newline
