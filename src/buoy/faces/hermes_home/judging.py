@@ -40,6 +40,7 @@ class Verdict(StrEnum):
     DATA_HELD = "data_held"
     CLOCK = "clock"
     GATEWAY_DOWN = "gateway_down"
+    START_FAILED = "start_failed"
     NOT_LOADED = "not_loaded"
     NOT_CONNECTED = "not_connected"
     ERRORS = "errors"
@@ -137,7 +138,9 @@ def _running(facts: Facts) -> Iterator[Finding]:
         yield Finding(_FAULT, V.DATA_UNUSABLE, f"{data.path}: {data.trouble}")
     elif data is not None and data.held_by and data.held_by != f"pid {gateway.pid}":
         yield Finding(_FAULT, V.DATA_HELD, f"{data.path}: {data.held_by}")
-    if not gateway.runs:
+    if not gateway.runs and gateway.state == "startup_failed":
+        yield Finding(_FAULT, V.START_FAILED, gateway.reason)
+    elif not gateway.runs:
         yield Finding(_WARNING, V.GATEWAY_DOWN, f"gateway_state.json of pid {gateway.pid}" if gateway.pid else "")
     else:
         told = gateway.platforms.get(facts.name)

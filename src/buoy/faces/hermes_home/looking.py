@@ -33,6 +33,8 @@ class Gateway:
     pid: int | None = None
     runs: bool = False
     state: str = ""
+    reason: str = ""
+    """Why it ended, as it says itself."""
     platforms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -118,6 +120,7 @@ def gateway_of(home: Path) -> Gateway:
         pid,
         told.get("gateway_state") != "stopped" and _is_alive(pid, told.get("start_time")),
         str(told.get("gateway_state") or ""),
+        str(told.get("exit_reason") or ""),
         {name: one for name, one in platforms.items() if isinstance(one, dict)} if isinstance(platforms, dict) else {},
     )
 

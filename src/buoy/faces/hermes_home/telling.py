@@ -158,7 +158,7 @@ def _status_lines(facts: Facts) -> Iterator[tuple[str, str]]:
         word = f"{facts.name or NAME} is {state.get('state', 'not loaded')}"
         yield "gateway", f"runs, pid {gateway.pid}; {word}{f': {why}' if why else ''}"
     else:
-        yield "gateway", "does not run"
+        yield "gateway", f"does not run{f': {gateway.reason}' if gateway.reason else ''}"
     yield from _data_lines(facts) if data is not None else [("data", "none yet: the plugin has not run")]
 
 

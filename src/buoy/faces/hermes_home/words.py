@@ -126,6 +126,10 @@ WORDS: Final[dict[V, dict[str, Text]]] = {
         "en": Text("No gateway runs in this home", "hermes gateway start, or hermes gateway run"),
         "zh": Text("这个目录下没有网关在运行", "hermes gateway start 或 hermes gateway run"),
     },
+    V.START_FAILED: {
+        "en": Text("The gateway ended at its start", "correct what it names, then hermes gateway start"),
+        "zh": Text("网关启动时就退出了", "改正该行指出的问题，然后 hermes gateway start"),
+    },
     V.NOT_LOADED: {
         "en": Text(
             "The gateway that runs does not have the plugin", "hermes gateway restart; then see logs/errors.log"
