@@ -81,6 +81,7 @@ SCENES: dict[V, Facts] = {
     V.DATA_HELD: replace(WELL, data=Data(Path("/data"), exists=True, held_by="pid 8")),
     V.CLOCK: replace(WELL, newest_at=2000.0),
     V.GATEWAY_DOWN: replace(WELL, gateway=Gateway(), data=None),
+    V.START_FAILED: replace(WELL, gateway=Gateway(7, runs=False, state="startup_failed", reason="buoy: a bad secret")),
     V.NOT_LOADED: replace(WELL, gateway=Gateway(7, runs=True)),
     V.NOT_CONNECTED: replace(WELL, gateway=Gateway(7, runs=True, platforms={"buoy": {"state": "retrying"}})),
     V.ERRORS: replace(WELL, errors=("2026-11-25 ERROR buoy: something",)),
@@ -161,14 +162,20 @@ def test_a_home_is_read(tmp_path: Path) -> None:
     (tmp_path / "cron").mkdir()
     (tmp_path / "cron" / "jobs.json").write_text('{"jobs": [{"id": "1", "name": "morning", "deliver": "qqbot"}]}')
     (tmp_path / "logs").mkdir()
-    lines = ["2026-11-25 09:00:00 ERROR telegram: x", "2026-11-25 09:00:01 WARNING buoy.hermes: not connected"]
+    at = time.strftime("%Y-%m-%d %H:%M:%S")
+    lines = [
+        f"{at},1 ERROR telegram: x",
+        f"{at},2 WARNING buoy.hermes: QQ is down",
+        f"{at},3 ERROR buoy.hermes: broken",
+    ]
+    lines += ["2020-01-01 00:00:00,1 ERROR buoy.hermes: long ago", "    a line of buoy's traceback"]
     (tmp_path / "logs" / "errors.log").write_text("\n".join(lines))
     data = tmp_path / "buoy" / "1000001"
     data.mkdir(parents=True)
     lock = lock_directory(data)
     try:
         facts = look(tmp_path, TOLD, {})
-        deep = looking._errors(tmp_path)
+        deep = looking._errors(tmp_path, time.time())
     finally:
         lock.release()
     assert facts.name == "buoy"
@@ -178,7 +185,7 @@ def test_a_home_is_read(tmp_path: Path) -> None:
     assert facts.data.path == data
     assert facts.data.held_by == f"pid {os.getpid()}"
     assert facts.data.snapshot is None
-    assert deep == (lines[1],)
+    assert deep == (lines[2],)
     assert abs(facts.now - time.time()) < 60
     assert {V.SAFE_MODE, V.JOBS, V.DATA_HELD} <= {*verdicts(facts)}
 

@@ -47,10 +47,8 @@ def _masked(lines: Iterable[str], hidden: list[str], *, is_env: bool) -> Iterato
 
 def secrets_of(config: str, env: str) -> set[str]:
     """Every value of `.env` whose name sounds like a secret, and each ``client_secret`` of config.yaml."""
-    values = env_text.load(env)
-    found = {
-        value for name, value in values.items() if any(word in name for word in ("SECRET", "TOKEN", "KEY", "PASS"))
-    }
+    values, words = env_text.load(env), ("SECRET", "TOKEN", "KEY", "PASS")
+    found = {value for name, value in values.items() if any(word in name for word in words) and "://" not in value}
     try:
         pending = [yaml_text.load(config)]
     except yaml_text.EditError:
