@@ -15,7 +15,7 @@ import pytest
 from buoy.durable.lock import lock_directory
 from buoy.errors import EXIT_OK, EXIT_REFUSED
 from buoy.faces.doctor.verdicts import Level
-from buoy.faces.hermes_home import looking, telling
+from buoy.faces.hermes_home import looking, probe, telling
 from buoy.faces.hermes_home.host import Told
 from buoy.faces.hermes_home.judging import Finding, Verdict, judge
 from buoy.faces.hermes_home.looking import Data, Facts, Gateway, gateway_of, look
@@ -104,6 +104,15 @@ def test_each_verdict_has_a_scene_and_words(verdict: V) -> None:
     for text in WORDS[verdict].values():
         assert text.title
         assert text.do
+
+
+def test_a_switch_that_is_off_lets_nobody_in() -> None:
+    assert verdicts(replace(WELL, env={"BUOY_ALLOW_ALL_USERS": "false"})) == [V.NOBODY]
+    assert verdicts(replace(WELL, env={"BUOY_ALLOW_ALL_USERS": "true"})) == []
+    assert verdicts(replace(told(environment=("GATEWAY_ALLOW_ALL_USERS",)), env={})) == []
+    assert probe.counts("BUOY_ALLOW_ALL_USERS", "Yes")
+    assert not probe.counts("BUOY_ALLOW_ALL_USERS", "no")
+    assert not probe.counts("QQ_APP_ID", " ")
 
 
 @pytest.mark.parametrize(

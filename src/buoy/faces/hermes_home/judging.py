@@ -12,6 +12,7 @@ from buoy.faces.hermes_home.host import is_too_old
 from buoy.faces.hermes_home.looking import Facts
 from buoy.faces.hermes_home.taking import BUILTIN, CREDENTIALS, DROP_IN, HOME, HOMES, NAME, is_placeholder
 
+OFF: Final = frozenset({"false", "0", "no", "off"})
 CLOCK_S: Final = 5 * 60.0
 
 
@@ -122,7 +123,7 @@ def _switches(facts: Facts) -> Iterator[Finding]:
 def _people(facts: Facts) -> Iterator[Finding]:
     prefix = "QQ" if facts.name == BUILTIN else "BUOY"
     doors = {f"{prefix}_ALLOWED_USERS", f"{prefix}_ALLOW_ALL_USERS", "GATEWAY_ALLOWED_USERS", "GATEWAY_ALLOW_ALL_USERS"}
-    if not facts.paired and not doors & {*facts.env, *facts.told.environment}:
+    if not facts.paired and not doors & _open(facts):
         yield Finding(_WARNING, V.NOBODY, f"{prefix}_ALLOWED_USERS, {prefix}_ALLOW_ALL_USERS")
     own = facts.platform
     homes = HOMES if facts.name == BUILTIN else (HOME,)
@@ -130,6 +131,12 @@ def _people(facts: Facts) -> Iterator[Finding]:
         yield Finding(_WARNING, V.NO_HOME, homes[0])
     if facts.jobs:
         yield Finding(_FAULT, V.JOBS, ", ".join(facts.jobs[:5]))
+
+
+def _open(facts: Facts) -> set[str]:
+    """Variables that let people in: a switch that is off lets in nobody."""
+    is_off = {name for name, value in facts.env.items() if name.endswith("_ALL_USERS") and value.lower() in OFF}
+    return {*facts.env, *facts.told.environment} - is_off
 
 
 def _running(facts: Facts) -> Iterator[Finding]:
