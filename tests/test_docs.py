@@ -70,6 +70,7 @@ def test_what_users_read_has_a_chinese_twin() -> None:
     for name in (
         "README",
         "CHANGELOG",
+        "docs/hermes-install",
         "docs/settings",
         "docs/architecture",
         "docs/resilience",
@@ -78,7 +79,6 @@ def test_what_users_read_has_a_chinese_twin() -> None:
         "docs/web",
         "docs/metrics",
         "docs/deploy",
-        "docs/hermes-install",
     ):
         english, chinese = (ROOT / f"{name}.md").read_text(), (ROOT / f"{name}.zh.md").read_text()
         assert len(re.findall(r"^#+ ", english, re.MULTILINE)) == len(re.findall(r"^#+ ", chinese, re.MULTILINE)), name
