@@ -58,7 +58,7 @@ SCENES: dict[V, Facts] = {
     V.NO_PACKAGE: told(buoy=None, entry_points=()),
     V.CONFLICTS: replace(WELL, conflicts=("buoy-qq 0.1.0 requires msgspec, which is not installed.",)),
     V.UNREADABLE: told(error="ScannerError: line 3", platforms={}),
-    V.SAFE_MODE: replace(WELL, is_safe_mode=True),
+    V.SAFE_MODE: replace(told(platforms={}), is_safe_mode=True),
     V.BOTH_NAMES: replace(WELL, enabled=("buoy", "buoy-qqbot")),
     V.NOT_ENABLED: replace(WELL, enabled=(), name=""),
     V.NOT_CONFIGURED: told(platforms={}),
@@ -104,6 +104,10 @@ def test_each_verdict_has_a_scene_and_words(verdict: V) -> None:
     for text in WORDS[verdict].values():
         assert text.title
         assert text.do
+
+
+def test_safe_mode_counts_where_hermes_knows_it() -> None:
+    assert verdicts(replace(WELL, is_safe_mode=True)) == [], "0.13 loads plugins all the same"
 
 
 def test_a_switch_that_is_off_lets_nobody_in() -> None:
@@ -196,7 +200,7 @@ def test_a_home_is_read(tmp_path: Path) -> None:
     assert facts.data.snapshot is None
     assert deep == (lines[2],)
     assert abs(facts.now - time.time()) < 60
-    assert {V.SAFE_MODE, V.JOBS, V.DATA_HELD} <= {*verdicts(facts)}
+    assert {V.JOBS, V.DATA_HELD} <= {*verdicts(facts)}
 
 
 def test_the_drop_in_has_other_names(tmp_path: Path) -> None:

@@ -90,8 +90,6 @@ def _environment(facts: Facts) -> Iterator[Finding]:
 
 
 def _switches(facts: Facts) -> Iterator[Finding]:
-    if facts.is_safe_mode:
-        yield Finding(_FAULT, V.SAFE_MODE, "HERMES_SAFE_MODE")
     if len(facts.enabled) > 1:
         yield Finding(_FAULT, V.BOTH_NAMES, f"plugins.enabled has {NAME} and {DROP_IN}")
     platforms, own = facts.told.platforms, facts.platform
@@ -100,7 +98,9 @@ def _switches(facts: Facts) -> Iterator[Finding]:
         return
     if facts.told.error or facts.told.hermes is None:
         return
-    if own is None:
+    if own is None and facts.is_safe_mode:  # 0.13 does not know the variable, and loads plugins
+        yield Finding(_FAULT, V.SAFE_MODE, "HERMES_SAFE_MODE")
+    elif own is None:
         yield Finding(_FAULT, V.NOT_CONFIGURED, f"platforms.{facts.name}")
     elif not own["enabled"]:
         yield Finding(_FAULT, V.SWITCHED_OFF, f"platforms.{facts.name}.enabled")
