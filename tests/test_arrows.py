@@ -74,6 +74,7 @@ RULES = {
     # Agents that speak HTTP go the way that is proven for QQ: its proxies, look-ups and TLS, and nothing else of it.
     "buoy.agents.wire": rule("buoy.errors", "buoy.agents", "buoy.transport.route", libraries="aiohttp yarl"),
     "buoy.agents.pictures": rule("buoy.errors", "buoy.chat", "buoy.agents", libraries="yarl"),
+    "buoy.faces.hermes_home": rule("buoy", libraries="rich yaml"),  # where Hermes is: PyYAML comes with it
     "buoy.sim": rule("buoy.protocol.wire", libraries="aiohttp msgspec uvloop"),
     "buoy.faces": rule(
         "buoy", libraries="aiohttp apprise msgspec prometheus_client rich structlog typer tzlocal uvloop"
