@@ -1,0 +1,403 @@
+"""The adapter that Hermes' gateway makes: Buoy's gateway on one side, Hermes' base class on the other.
+
+Whatever Hermes asks to be sent is on disk before it is told so, and never looks at a connection. Our inbox owns each
+turn: a message counts as handled when Hermes has said what it answers, or that it answers nothing. What is decided
+stands in :mod:`hands`, :mod:`ledger` and :mod:`approvals`; the seams of both sides meet here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.config import Platform
+from gateway.platforms.base import BasePlatformAdapter, MessageEvent, MessageType, SendResult
+from gateway.session import build_session_key
+
+from buoy.chat import Agent, Click, Message, Reply, Target
+from buoy.errors import BuoyError, ConfigError, TurnOverError
+from buoy.faces.hermes import approvals, media, registration
+from buoy.faces.hermes.account import chat_of, kind_of, place_of, target_of
+from buoy.faces.hermes.hands import Hands, Turn
+from buoy.faces.hermes.taking_over import known, take_over
+from buoy.faces.library import QQ, Gateway
+from buoy.protocol.limits import TEXT_LIMIT
+from buoy.protocol.text import split
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from buoy.gateway._app import App
+
+TRY_S: Final = 2.0  # Hermes' notices at a shutdown are sent one after the other: none of them may wait for long
+STOP_S: Final = 3.0  # Hermes gives a disconnect 5 s
+LOOK_S: Final = 0.1  # how often it is looked whether Hermes is done with what it swallowed
+TURN_S: Final = 24 * 60 * 60.0  # Hermes bounds its turns itself, by what they do
+FATAL: Final = frozenset({"secret", "app"})  # only an edit of the settings heals these; the rest we go on trying
+
+_HANDS: dict[Path, Hands] = {}  # of this process, by data directory: they outlive an adapter object
+_PROMPTS: Final = approvals.Prompts()  # as the approvals themselves, they live as long as the process
+
+log = logging.getLogger("buoy.hermes")
+
+
+class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there when types are checked
+    """One bot on QQ as a platform of Hermes."""
+
+    SUPPORTS_MESSAGE_EDITING = False
+    MAX_MESSAGE_LENGTH = TEXT_LIMIT
+    splits_long_messages = True
+    supports_code_blocks = True
+
+    def __init__(self, config: Any, name: str) -> None:
+        super().__init__(config, Platform(name))
+        self._account = account = registration.account_of(config)
+        self._hands = _HANDS.setdefault(account.data_dir.absolute(), Hands())
+        self._gateway: Gateway | None = None
+        self._is_ready = asyncio.Event()  # Hermes' ledger was taken over: turns may run
+        self._is_stopping = False
+        self._adopted: dict[str, str] = {}
+        self._told: tuple[str, str] = ("", "")
+
+    # --- life -------------------------------------------------------------------------------------------------
+
+    async def connect(self, *, is_reconnect: bool = False) -> bool:
+        """Start Buoy's gateway. True also while QQ cannot be reached: it comes back by itself, and says how it is."""
+        del is_reconnect  # what has to survive is on disk, or in a table of the process
+        account = self._account
+        if not account.is_complete:
+            self._set_fatal_error("buoy_settings", "no app_id and client_secret; see docs/hermes.md", retryable=False)
+            return False
+        if not self._acquire_platform_lock("qqbot-appid", account.app_id, f"QQ bot {account.app_id}"):
+            return False
+        agent = Agent(self._answer, "hermes", timeout_s=TURN_S, clicked=self._clicked, joins=lambda _: True)
+        try:
+            bot = QQ(account.app_id, account.client_secret, api_base=account.api_base, token_url=account.token_url)
+            gateway = Gateway(
+                bot, agent, data_dir=account.data_dir, deadline_s=STOP_S, environ=os.environ, **account.tables()
+            )
+            await gateway.start()
+        except BuoyError as error:
+            log.error("not connected: %s", error)
+            self._set_fatal_error("buoy_start", str(error), retryable=not isinstance(error, ConfigError))
+            self._release_platform_lock()
+            return False
+        self._gateway = gateway
+        self._mark_connected()
+        app = gateway._app
+        app.supervisor.keep("hermes:status", lambda: self._tell_status(app))
+        app.supervisor.start(self._take_over(app))
+        app.lost.add_done_callback(lambda lost: self._fail("buoy_store", str(lost.result()), retryable=True))
+        return True
+
+    async def disconnect(self) -> None:
+        """Stop within a bound; any number of times, from any task, however far the connecting came."""
+        self._is_stopping = True
+        gateway, self._gateway = self._gateway, None
+        if gateway is not None:
+            await gateway.stop()
+        self._release_platform_lock()
+        self._mark_disconnected()
+
+    async def cancel_background_tasks(self) -> None:
+        """The end begins: what is cancelled now has not been answered, and runs again after the restart."""
+        self._is_stopping = True
+        await super().cancel_background_tasks()
+
+    async def _take_over(self, app: App) -> None:
+        """Take Hermes' ledger over, then let turns run."""
+        try:
+            self._adopted |= await take_over(app, self._account.app_id, self.platform.value)
+        finally:
+            self._is_ready.set()
+
+    async def _tell_status(self, app: App) -> None:
+        """Keep Hermes' runtime status true; go fatal where only a person with an editor can help."""
+        while True:
+            bot = app.health()["bots"][self._account.app_id]
+            state, cause = str(bot["state"]), str(bot.get("cause") or "")
+            reason = " ".join(str(bot[key]) for key in ("cause", "code", "reason", "remedy") if bot.get(key))
+            if (state, reason) != self._told:
+                self._told = (state, reason)
+                if cause in FATAL and state == "blocked":
+                    self._fail(f"buoy_{cause}", reason, retryable=False)
+                    return
+                self._write_status(state, cause, reason)
+            await asyncio.sleep(1.0)
+
+    def _write_status(self, state: str, cause: str, reason: str) -> None:
+        word = {"up": "connected", "blocked": "fatal"}.get(state, "retrying")
+        code = None if state == "up" else f"buoy_{cause.replace(' ', '_') or 'starting'}"
+        log.log(logging.INFO if state == "up" else logging.WARNING, "QQ is %s%s", state, f": {reason}" if reason else "")
+        self._write_runtime_status_safe(
+            "buoy", platform_state=word, error_code=code, error_message=None if state == "up" else reason or "starting"
+        )
+
+    def _fail(self, code: str, message: str, *, retryable: bool) -> None:
+        """Tell Hermes that this adapter is at its end, from a task of its own: the handler disconnects us."""
+        if self._is_stopping or self.has_fatal_error:
+            return
+        log.error("QQ ended: %s", message)
+        self._set_fatal_error(code, message, retryable=retryable)
+        _DETACHED.add(task := asyncio.ensure_future(self._notify_fatal_error()))
+        task.add_done_callback(_detached_ended)
+
+    # --- messages in ------------------------------------------------------------------------------------------
+
+    async def _answer(self, message: Message) -> str | None:
+        """One turn: hand the message to Hermes, and wait until Hermes is done with it."""
+        await self._is_ready.wait()
+        if (owed := self._adopted.pop(message.id, None)) is not None:
+            return owed  # Hermes had answered when it was killed
+        await self._restored()
+        scene, ident = place_of(message.conversation)
+        turn, is_new = self._hands.take(message, chat_of(scene, ident))
+        try:
+            if is_new:
+                turn.event = await self._event_of(message, scene, ident)
+                turn.session = self._session_of(turn.event.source)
+                await self.handle_message(turn.event)
+            await self._over(turn)
+        except asyncio.CancelledError:
+            if turn.event is None or not self._is_busy(turn.session):
+                self._hands.drop(turn)  # Hermes does not have it, or not any more
+            raise
+        self._hands.drop(turn)
+        return None  # what there was to say was said
+
+    async def _over(self, turn: Turn) -> None:
+        """Wait until the turn is over: said so, or swallowed and its session idle."""
+        idle = 0
+        while not turn.over.is_set():
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    await turn.over.wait()
+            except TimeoutError:
+                idle = 0 if turn.is_begun or self._stops() or self._is_busy(turn.session) else idle + 1
+                if idle == 2:  # at the first look it may be between two turns of a chain
+                    return
+
+    async def _restored(self) -> None:
+        """Wait while Hermes restores sessions at its start: it would queue a message and call it complete."""
+        while getattr(self._runner, "_startup_restore_in_progress", False):
+            await asyncio.sleep(LOOK_S)
+
+    async def handle_message(self, event: Any) -> None:
+        """Hand an event over. A turn that Hermes resumes by itself is refused where our inbox has that turn."""
+        is_resumed = getattr(event, "internal", False) and not event.text and not event.message_id
+        if is_resumed and self._knows(event.source):
+            log.info("not resumed by Hermes: the turn of %s is in Buoy's hands", event.source.chat_id)
+            return
+        await super().handle_message(event)
+
+    async def on_processing_start(self, event: Any) -> None:
+        """Hermes begins a turn."""
+        self._hands.begun(event)
+
+    async def on_processing_complete(self, event: Any, outcome: Any) -> None:
+        """Hermes is done with an event, whatever came of it: it has told the user."""
+        del outcome
+        self._hands.complete(event, is_stopping=self._stops())
+
+    async def _event_of(self, message: Message, scene: str, ident: str) -> Any:
+        files = await media.fetched(message.attachments)
+        return MessageEvent(
+            text="\n".join(filter(None, (message.text, *files.labels))),
+            message_type=_type_of(message, files),
+            source=self.build_source(
+                chat_id=chat_of(scene, ident),
+                chat_name=ident,
+                chat_type=kind_of(scene),
+                user_id=message.sender.id,
+                user_name=message.sender.name or None,
+            ),
+            raw_message=message.raw,
+            message_id=message.id,
+            media_urls=list(files.paths),
+            media_types=list(files.types),
+            reply_to_text=message.quoted or None,
+            timestamp=datetime.fromtimestamp(message.at or time.time(), UTC).astimezone().replace(tzinfo=None),
+        )
+
+    # --- messages out -----------------------------------------------------------------------------------------
+
+    async def send(
+        self, chat_id: str, content: str, reply_to: str | None = None, metadata: dict[str, Any] | None = None
+    ) -> Any:
+        """Send one message: on disk when this returns, and at most `TRY_S` later."""
+        del metadata
+        return await self._send(chat_id, content, reply_to, last=False)
+
+    async def _send_with_retry(
+        self,
+        chat_id: str,
+        content: str,
+        reply_to: str | None = None,
+        metadata: Any = None,
+        max_retries: int = 0,
+        base_delay: float = 0.0,
+    ) -> Any:
+        """Send a final reply: the end of its turn is the same commit. Retries are our outbox's."""
+        del metadata, max_retries, base_delay
+        return await self._send(chat_id, content, reply_to, last=True)
+
+    async def _send(self, chat_id: str, content: str, reply_to: str | None, *, last: bool) -> Any:
+        if not content.strip():
+            return SendResult(success=True)
+        gateway = self._gateway
+        if gateway is None:
+            return SendResult(success=False, error="Buoy is stopped; nothing was queued", retryable=True)
+        turn = self._hands.answering(chat_id, reply_to)
+        if turn is not None and not last and content.strip() in turn.message.delivered:
+            return SendResult(success=True)  # an earlier run of this turn said so
+        try:
+            number = await self._put(gateway, turn, chat_id, content, last=last)
+        except (BuoyError, RuntimeError, TypeError) as error:  # NonsenseError is a TypeError
+            return SendResult(success=False, error=f"not queued: {error}", retryable=isinstance(error, BuoyError))
+        return SendResult(success=True, message_id=await self._name_of(gateway._app, number))
+
+    async def _put(self, gateway: Gateway, turn: Turn | None, chat_id: str, content: str, *, last: bool) -> int:
+        """Commit a letter, with the end of its turn where it has come; returns its row."""
+        if turn is not None and turn.line is not None:
+            is_last = last and not turn.is_answered
+            turn.is_answered |= last
+            try:
+                return await turn.line.say(Reply(content, markdown=self._account.markdown), last=is_last)
+            except TurnOverError:
+                pass  # media after the final reply, a notice of an error: a letter of its own
+            except BaseException:
+                turn.is_answered &= not is_last
+                raise
+        number = 0
+        for piece in split(content, TEXT_LIMIT):
+            reply = Reply(piece, markdown=self._account.markdown)
+            number = (await gateway.send(target_of(chat_id), reply)).id
+        return number
+
+    async def _name_of(self, app: App, number: int) -> str:
+        """QQ's id of a letter where it leaves soon, else ours. Waits for nothing while QQ does not answer."""
+        if not self._stops() and app.is_way_free(self._account.app_id):
+            letter = await app.settled(number, TRY_S)
+            if letter is not None and letter.remote_id:
+                return letter.remote_id
+        return f"buoy:{number}"
+
+    async def get_chat_info(self, chat_id: str) -> dict[str, Any]:
+        """QQ tells no names."""
+        scene, ident = place_of(chat_id)
+        return {"name": ident, "type": kind_of(scene)}
+
+    # --- approvals --------------------------------------------------------------------------------------------
+
+    async def send_exec_approval(
+        self,
+        chat_id: str,
+        command: str,
+        session_key: str,
+        description: str = "dangerous command",
+        metadata: dict[str, Any] | None = None,
+        allow_permanent: bool = True,  # noqa: FBT001, FBT002  Hermes' signature
+        **_: Any,
+    ) -> Any:
+        """Ask whether a command may run, with buttons; `/approve` and `/deny` in words do as well."""
+        del metadata
+        from tools import approval  # noqa: PLC0415  Hermes' own
+
+        waiting = len(getattr(approval, "_gateway_queues", {}).get(session_key, ())) or 1
+        shown = command if len(command) <= 1000 else f"{command[:1000]} ..."
+        text = f"⚠️ {description}\n\n{shown}\n\n/approve · /approve session · /approve always · /deny"
+        buttons = _PROMPTS.ask(session_key, waiting, with_always=allow_permanent)
+        turn, gateway = self._hands.answering(chat_id, None), self._gateway
+        reply = Reply(text, markdown=True, buttons=buttons)
+        try:
+            if turn is not None and turn.line is not None:
+                number = await turn.line.say(reply)
+            elif gateway is not None:
+                number = (await gateway.send(target_of(chat_id), reply)).id
+            else:
+                return SendResult(success=False, error="Buoy is stopped")
+        except (BuoyError, TypeError) as error:
+            return SendResult(success=False, error=f"not queued: {error}")
+        return SendResult(success=True, message_id=f"buoy:{number}")
+
+    async def _clicked(self, click: Click) -> None:
+        """Somebody pressed a button of an approval."""
+        scene, ident = place_of(click.conversation)
+        chat = chat_of(scene, ident)
+        told = approvals.read(click.data)
+        if told is None:
+            log.info("a click on something that is not ours: %s", click.data[:40])
+            return
+        session = told[2]
+        if not approvals.may_answer(session, chat, click.sender.id) or not self._is_allowed(click.sender.id, scene, chat):
+            log.warning("a click that does not count: %s may not answer for %s", click.sender.id, session)
+            return
+        answer = _PROMPTS.answered(click.data)
+        if answer is None:
+            await self.send(chat, "这个确认已经失效，请用 /approve 或 /deny 回答。\n(This prompt is out of use.)")
+            return
+        from tools.approval import resolve_gateway_approval  # noqa: PLC0415  Hermes' own
+
+        resolved = resolve_gateway_approval(*answer)
+        log.info("approval %s for %s: %d resolved", answer[1], session, resolved)
+
+    def _is_allowed(self, user: str, scene: str, chat: str) -> bool:
+        """Hermes has not taken this user off its list since; older ones cannot be asked."""
+        ask = getattr(self, "_is_sender_authorized", None)
+        return ask is None or ask(user, kind_of(scene), chat) is not False
+
+    # --- what Hermes is doing ---------------------------------------------------------------------------------
+
+    @property
+    def _runner(self) -> Any:
+        """Hermes' gateway; older ones tell it to some adapters only."""
+        return getattr(self, "gateway_runner", None) or getattr(self._message_handler, "__self__", None)
+
+    def _stops(self) -> bool:
+        """Hermes ends, or this adapter does: what is cut off now is to be run again."""
+        return self._is_stopping or bool(getattr(self._runner, "_draining", False))
+
+    def _is_busy(self, session: str) -> bool:
+        """Hermes has something of a session in hand, or in store."""
+        running = getattr(self._runner, "_running_agents", {})
+        return session in self._active_sessions or session in self._pending_messages or session in running
+
+    def _session_of(self, source: Any) -> str:
+        extra = self.config.extra or {}
+        return str(
+            build_session_key(
+                source,
+                group_sessions_per_user=extra.get("group_sessions_per_user", True),
+                thread_sessions_per_user=extra.get("thread_sessions_per_user", False),
+            )
+        )
+
+    def _knows(self, source: Any) -> bool:
+        """Our inbox has a turn of this chat that is open, or its last one has its letters."""
+        if self._gateway is None:
+            return False
+        lane = Target.parse(target_of(str(source.chat_id))).lane
+        ours = known(self._gateway._app, self._account.app_id, lane)
+        return bool(ours.open or ours.answered)
+
+
+def _type_of(message: Message, files: media.Files) -> Any:
+    kinds = [kind.partition("/")[0] for kind in files.types]
+    if "image" in kinds:
+        return MessageType.PHOTO
+    if "audio" in kinds:
+        return MessageType.VOICE
+    return MessageType.COMMAND if message.text.startswith("/") else MessageType.TEXT
+
+
+_DETACHED: set[asyncio.Future[None]] = set()
+
+
+def _detached_ended(task: asyncio.Future[None]) -> None:
+    _DETACHED.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("Hermes did not take the end of QQ", exc_info=error)
