@@ -31,7 +31,7 @@ from buoy.protocol.text import split
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from buoy.gateway._app import App
+    from buoy.gateway.app import App
 
 TRY_S: Final = 2.0  # Hermes' notices at a shutdown are sent one after the other: none of them may wait for long
 STOP_S: Final = 3.0  # Hermes gives a disconnect 5 s
@@ -283,7 +283,7 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
         if not self._stops() and app.is_way_free(self._account.app_id):
             letter = await app.settled(number, TRY_S)
             if letter is not None and letter.remote_id:
-                return letter.remote_id
+                return str(letter.remote_id)
         return f"buoy:{number}"
 
     async def get_chat_info(self, chat_id: str) -> dict[str, Any]:
