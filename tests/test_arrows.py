@@ -72,7 +72,9 @@ RULES = {
         "buoy", libraries="aiohttp apprise msgspec prometheus_client rich structlog typer tzlocal uvloop"
     ),
     "buoy.__main__": rule("buoy.faces"),
-    "buoy": rule(),
+    "buoy": rule(
+        "buoy.chat", "buoy.faces.library"
+    ),  # for type checkers; at run time a name is imported when it is asked for
 }
 
 

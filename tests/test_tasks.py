@@ -46,6 +46,8 @@ WHY = {
     "faces/doctor/examination.py _machine gather": "as above",
     "faces/doctor/examination.py _qq gather": "as above",
     "faces/doctor/trial.py attempt ensure_future": "a connection of seconds: `attempt` awaits its end and its error",
+    "faces/library.py _Life.start create_task": "a start that a stop may end: who started it waits, and gets its error",
+    "faces/library.py _Life._stop create_task": "the end, for all who stop it: bounded, and they get its error",
     "faces/control.py Control.start start_server": "stopped with the process; a failing request answers with its error",
 }
 OURS_ALONE = ("sim/", "faces/demo")  # the other end of the wire and a show: their tests end what they start

@@ -44,6 +44,8 @@ class Door:
         self._wall = wall
         self._whole: dict[tuple[str, int], sessions.Whole] = {}
         self._whole_stored_at: dict[tuple[str, int], float] = {}
+        self.on_changed: Callable[[str, str, str], object] = lambda *_: None
+        """Called with bot, state and cause when what an operator sees of a bot has changed; raises nothing."""
         self.counts = {"frames": 0, "duplicates": 0, "refused": 0}
 
     def put(self, arrival: Arrival, *, opens_session: bool = False) -> asyncio.Future[inbox.Put]:
@@ -102,6 +104,7 @@ class Door:
         self._owed.append((bot, shard, state, cause, now))
         if not self._is_noting:
             self._note()
+        self.on_changed(bot, state, cause)
 
     def _note(self) -> None:
         """Commit what the timeline is owed, as one job however much it is."""
