@@ -18,8 +18,8 @@ from gateway.config import Platform
 from gateway.platforms.base import BasePlatformAdapter, MessageEvent, MessageType, SendResult
 from gateway.session import build_session_key
 
-from buoy.chat import Agent, Click, Message, Reply, Target
-from buoy.errors import BuoyError, ConfigError, TurnOverError
+from buoy.chat import Agent, Click, Message, Reply
+from buoy.errors import BuoyError, ConfigError, StoreLostError, TurnOverError
 from buoy.faces.hermes import approvals, media, registration
 from buoy.faces.hermes.account import chat_of, kind_of, place_of, target_of
 from buoy.faces.hermes.hands import Hands, Turn
@@ -29,11 +29,9 @@ from buoy.protocol.limits import TEXT_LIMIT
 from buoy.protocol.text import split
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from pathlib import Path
 
-    from buoy.gateway.app import App
-
-TRY_S: Final = 2.0  # Hermes' notices at a shutdown are sent one after the other: none of them may wait for long
 STOP_S: Final = 3.0  # Hermes gives a disconnect 5 s
 LOOK_S: Final = 0.1  # how often it is looked whether Hermes is done with what it swallowed
 TURN_S: Final = 24 * 60 * 60.0  # Hermes bounds its turns itself, by what they do
@@ -61,7 +59,6 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
         self._is_ready = asyncio.Event()  # Hermes' ledger was taken over: turns may run
         self._is_stopping = False
         self._adopted: dict[str, str] = {}
-        self._told: tuple[str, str] = ("", "")
 
     # --- life -------------------------------------------------------------------------------------------------
 
@@ -78,20 +75,25 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
         try:
             bot = QQ(account.app_id, account.client_secret, api_base=account.api_base, token_url=account.token_url)
             gateway = Gateway(
-                bot, agent, data_dir=account.data_dir, deadline_s=STOP_S, environ=os.environ, **account.tables()
+                bot,
+                agent,
+                data_dir=account.data_dir,
+                deadline_s=STOP_S,
+                environ=os.environ,
+                on_state=self._state_changed,
+                **account.tables(),
             )
             await gateway.start()
         except BuoyError as error:
-            log.error("not connected: %s", error)
+            log.warning("not connected: %s", error)
             self._set_fatal_error("buoy_start", str(error), retryable=not isinstance(error, ConfigError))
             self._release_platform_lock()
             return False
         self._gateway = gateway
         self._mark_connected()
-        app = gateway._app
-        app.supervisor.keep("hermes:status", lambda: self._tell_status(app))
-        app.supervisor.start(self._take_over(app))
-        app.lost.add_done_callback(lambda lost: self._fail("buoy_store", str(lost.result()), retryable=True))
+        self._write_status("down", "starting")
+        _start(self._take_over(gateway))
+        _start(self._watch(gateway))
         return True
 
     async def disconnect(self) -> None:
@@ -108,43 +110,43 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
         self._is_stopping = True
         await super().cancel_background_tasks()
 
-    async def _take_over(self, app: App) -> None:
+    async def _take_over(self, gateway: Gateway) -> None:
         """Take Hermes' ledger over, then let turns run."""
         try:
-            self._adopted |= await take_over(app, self._account.app_id, self.platform.value)
+            self._adopted |= await take_over(gateway, self.platform.value)
         finally:
             self._is_ready.set()
 
-    async def _tell_status(self, app: App) -> None:
-        """Keep Hermes' runtime status true; go fatal where only a person with an editor can help."""
-        while True:
-            bot = app.health()["bots"][self._account.app_id]
-            state, cause = str(bot["state"]), str(bot.get("cause") or "")
-            reason = " ".join(str(bot[key]) for key in ("cause", "code", "reason", "remedy") if bot.get(key))
-            if (state, reason) != self._told:
-                self._told = (state, reason)
-                if cause in FATAL and state == "blocked":
-                    self._fail(f"buoy_{cause}", reason, retryable=False)
-                    return
-                self._write_status(state, cause, reason)
-            await asyncio.sleep(1.0)
+    async def _watch(self, gateway: Gateway) -> None:
+        """Tell Hermes when the store is lost: it makes a new adapter, again and again, until the disk is well."""
+        try:
+            await gateway.wait_closed()
+        except StoreLostError as error:
+            await self._fail("buoy_store", str(error), retryable=True)
 
-    def _write_status(self, state: str, cause: str, reason: str) -> None:
-        word = {"up": "connected", "blocked": "fatal"}.get(state, "retrying")
-        code = None if state == "up" else f"buoy_{cause.replace(' ', '_') or 'starting'}"
-        log.log(logging.INFO if state == "up" else logging.WARNING, "QQ is %s%s", state, f": {reason}" if reason else "")
+    def _state_changed(self, bot: str, state: str, cause: str) -> None:
+        """Keep Hermes' runtime status true; go fatal where only a person with an editor can help."""
+        if self._is_stopping or self.has_fatal_error:
+            return
+        if state == "blocked" and cause.partition(":")[0].partition(" ")[0] in FATAL:
+            _start(self._fail("buoy_blocked", f"bot {bot}: {cause}", retryable=False))
+        else:
+            self._write_status(state, cause)
+
+    def _write_status(self, state: str, cause: str) -> None:
+        word, is_up = {"up": "connected", "blocked": "fatal"}.get(state, "retrying"), state == "up"
+        log.log(logging.INFO if is_up else logging.WARNING, "QQ is %s%s", state, f": {cause}" if cause else "")
         self._write_runtime_status_safe(
-            "buoy", platform_state=word, error_code=code, error_message=None if state == "up" else reason or "starting"
+            "buoy", platform_state=word, error_code=None if is_up else f"buoy_{state}", error_message=cause or None
         )
 
-    def _fail(self, code: str, message: str, *, retryable: bool) -> None:
-        """Tell Hermes that this adapter is at its end, from a task of its own: the handler disconnects us."""
+    async def _fail(self, code: str, message: str, *, retryable: bool) -> None:
+        """Tell Hermes that this adapter is at its end, in a task of its own: the handler disconnects us."""
         if self._is_stopping or self.has_fatal_error:
             return
         log.error("QQ ended: %s", message)
         self._set_fatal_error(code, message, retryable=retryable)
-        _DETACHED.add(task := asyncio.ensure_future(self._notify_fatal_error()))
-        task.add_done_callback(_detached_ended)
+        await self._notify_fatal_error()
 
     # --- messages in ------------------------------------------------------------------------------------------
 
@@ -228,7 +230,7 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
     async def send(
         self, chat_id: str, content: str, reply_to: str | None = None, metadata: dict[str, Any] | None = None
     ) -> Any:
-        """Send one message: on disk when this returns, and at most `TRY_S` later."""
+        """Send one message: on disk when this returns. Nothing waits for QQ, since Hermes sends its notices one by one."""
         del metadata
         return await self._send(chat_id, content, reply_to, last=False)
 
@@ -258,7 +260,7 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
             number = await self._put(gateway, turn, chat_id, content, last=last)
         except (BuoyError, RuntimeError, TypeError) as error:  # NonsenseError is a TypeError
             return SendResult(success=False, error=f"not queued: {error}", retryable=isinstance(error, BuoyError))
-        return SendResult(success=True, message_id=await self._name_of(gateway._app, number))
+        return SendResult(success=True, message_id=f"buoy:{number}")
 
     async def _put(self, gateway: Gateway, turn: Turn | None, chat_id: str, content: str, *, last: bool) -> int:
         """Commit a letter, with the end of its turn where it has come; returns its row."""
@@ -277,14 +279,6 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
             reply = Reply(piece, markdown=self._account.markdown)
             number = (await gateway.send(target_of(chat_id), reply)).id
         return number
-
-    async def _name_of(self, app: App, number: int) -> str:
-        """QQ's id of a letter where it leaves soon, else ours. Waits for nothing while QQ does not answer."""
-        if not self._stops() and app.is_way_free(self._account.app_id):
-            letter = await app.settled(number, TRY_S)
-            if letter is not None and letter.remote_id:
-                return str(letter.remote_id)
-        return f"buoy:{number}"
 
     async def get_chat_info(self, chat_id: str) -> dict[str, Any]:
         """QQ tells no names."""
@@ -333,12 +327,13 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
             log.info("a click on something that is not ours: %s", click.data[:40])
             return
         session = told[2]
-        if not approvals.may_answer(session, chat, click.sender.id) or not self._is_allowed(click.sender.id, scene, chat):
-            log.warning("a click that does not count: %s may not answer for %s", click.sender.id, session)
+        user = click.sender.id
+        if not approvals.may_answer(session, chat, user) or not self._is_allowed(user, scene, chat):
+            log.warning("a click that does not count: %s may not answer for %s", user, session)
             return
         answer = _PROMPTS.answered(click.data)
         if answer is None:
-            await self.send(chat, "这个确认已经失效，请用 /approve 或 /deny 回答。\n(This prompt is out of use.)")
+            await self.send(chat, approvals.OUT_OF_USE)
             return
         from tools.approval import resolve_gateway_approval  # noqa: PLC0415  Hermes' own
 
@@ -380,8 +375,7 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
         """Our inbox has a turn of this chat that is open, or its last one has its letters."""
         if self._gateway is None:
             return False
-        lane = Target.parse(target_of(str(source.chat_id))).lane
-        ours = known(self._gateway._app, self._account.app_id, lane)
+        ours = known(self._gateway, str(source.chat_id))
         return bool(ours.open or ours.answered)
 
 
@@ -394,10 +388,17 @@ def _type_of(message: Message, files: media.Files) -> Any:
     return MessageType.COMMAND if message.text.startswith("/") else MessageType.TEXT
 
 
-_DETACHED: set[asyncio.Future[None]] = set()
+_DETACHED: Final[set[asyncio.Task[None]]] = set()
 
 
-def _detached_ended(task: asyncio.Future[None]) -> None:
+def _start(job: Coroutine[Any, Any, None]) -> None:
+    """Run something beside everything else: Hermes cancels its own tasks, this adapter's among them."""
+    task = asyncio.ensure_future(job)
+    _DETACHED.add(task)
+    task.add_done_callback(_ended)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
     _DETACHED.discard(task)
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("Hermes did not take the end of QQ", exc_info=error)
+        log.error("ended with an error", exc_info=error)

@@ -4,6 +4,7 @@ Hermes resolves the oldest approval of a session, whichever button was pressed. 
 that is the oldest one here, and a prompt that was answered otherwise, by `/approve` in words, goes out of use with it.
 """
 
+# ruff: noqa: RUF001  Chinese has punctuation of its own
 from __future__ import annotations
 
 import itertools
@@ -13,6 +14,7 @@ from typing import Final
 from buoy.chat import Button
 
 _MARK: Final = "hermes"
+OUT_OF_USE: Final = "这个确认已经失效。如果还有命令在等待，请用 /approve 或 /deny 回答。"
 _WORDS: Final = {"once": "允许一次", "session": "本次会话", "always": "始终允许", "deny": "拒绝"}
 
 

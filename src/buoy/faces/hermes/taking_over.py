@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING
 
-from buoy.chat import Reply, Target
-from buoy.durable import conversation
+from buoy.chat import Reply
 from buoy.errors import BuoyError
 from buoy.faces.hermes.account import target_of
 from buoy.faces.hermes.ledger import KEPT_S, Known, Verdict, judge
@@ -15,12 +15,12 @@ from buoy.protocol.limits import TEXT_LIMIT
 from buoy.protocol.text import split
 
 if TYPE_CHECKING:
-    from buoy.gateway.app import App
+    from buoy.faces.library import Gateway
 
 log = logging.getLogger("buoy.hermes")
 
 
-async def take_over(app: App, bot: str, platform: str) -> dict[str, str]:
+async def take_over(gateway: Gateway, platform: str) -> dict[str, str]:
     """Settle Hermes' owed replies before Hermes looks at them; returns answers of open turns, by message id.
 
     Hermes that has no ledger, or another one, is left alone.
@@ -37,34 +37,36 @@ async def take_over(app: App, bot: str, platform: str) -> dict[str, str]:
     adopted: dict[str, str] = {}
     for row in rows:
         chat, content = str(row["chat_id"]), str(row["content"])
-        verdict, message = judge(row, known(app, bot, Target.parse(target_of(chat)).lane), owed.compute_obligation_id)
+        verdict, message = judge(row, known(gateway, chat), owed.compute_obligation_id)
         log.info("a reply that Hermes owes %s: %s", chat, verdict.name)
         if verdict is Verdict.ADOPT:
             adopted[message] = content
-        elif verdict is Verdict.SEND and not await _send(app, chat, content, str(row["obligation_id"])):
+        elif verdict is Verdict.SEND and not await _send(gateway, chat, content, str(row["obligation_id"])):
             continue
         await asyncio.to_thread(owed.mark_delivered, row["obligation_id"])
     return adopted
 
 
-async def _send(app: App, chat: str, content: str, name: str) -> bool:
+async def _send(gateway: Gateway, chat: str, content: str, name: str) -> bool:
     """Queue a reply as letters of its own; False: the disk did not take it, and Hermes keeps it."""
     try:
         for n, piece in enumerate(split(content, TEXT_LIMIT)):
-            await app.send(target_of(chat), Reply(piece), key=f"hermes/{name}/{n}", origin="hermes")
+            await gateway.send(target_of(chat), Reply(piece), key=f"hermes/{name}/{n}")
     except BuoyError as error:
         log.warning("a reply that Hermes owes was not queued: %s", error)
         return False
     return True
 
 
-def known(app: App, bot: str, lane: str) -> Known:
-    """What our store knows of a conversation's last day."""
-    turns = app.store.read(conversation.turns, bot, lane)
-    letters = app.store.read(conversation.letters, bot, lane, app.wall() - KEPT_S)
-    text_of: Any = app.platforms[bot].text_of
+def known(gateway: Gateway, chat: str) -> Known:
+    """What our store knows of a chat's last day."""
+    letters = gateway.letters(target_of(chat), since=time.time() - KEPT_S)
+
+    def message(turn: str) -> str:  # a turn is BOT/MESSAGE
+        return turn.partition("/")[2]
+
     return Known(
-        answered=frozenset(letter.turn for letter in letters if letter.turn),
-        open=frozenset(turn.key for turn in turns),
-        texts=frozenset(text_of(letter.body).strip() for letter in letters if letter.body is not None),
+        answered=frozenset(message(letter.turn) for letter in letters if letter.turn),
+        open=frozenset(message(turn.turn) for turn in gateway.open_turns(target_of(chat))),
+        texts=frozenset(letter.text.strip() for letter in letters if letter.text),
     )
