@@ -1,0 +1,72 @@
+"""How often each message was answered, from what the platform showed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Row = Mapping[str, Any]
+"""One message that the platform showed: ``text``, ``file_text``, ``at`` and more, as the simulator's log has it."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """So many messages, and what became of them."""
+
+    said: int
+    lost: int
+    twice: int
+
+    @property
+    def once(self) -> int:
+        return self.said - self.lost - self.twice
+
+    @property
+    def is_right(self) -> bool:
+        return self.said > 0 and self.once == self.said
+
+
+@dataclass
+class Seen:
+    """What one run of a scenario showed. ``values``: seconds as floats (None: never), counts, words of the platform."""
+
+    is_right: bool
+    values: dict[str, Any] = field(default_factory=dict)
+    applies: bool = True
+    """False: this version of Hermes has nothing of the kind."""
+
+
+def copies(shown: Iterable[Row], mark: str) -> list[Row]:
+    """What carries the answer to a message, oldest first; a marker in front or other words around do not matter."""
+    return [row for row in shown if mark in (row.get("file_text") or row["text"])]
+
+
+def count(shown: Sequence[Row], marks: Iterable[str]) -> Count:
+    """Judge messages by their marks."""
+    times = [len(copies(shown, mark)) for mark in marks]
+    return Count(len(times), times.count(0), sum(one > 1 for one in times))
+
+
+def reached(asked: Iterable[Mapping[str, Any]], mark: str) -> int:
+    """How many turns of the model had a message as their newest: more than one is a second run.
+
+    ``asked``: bodies of requests to the model. Requests of one turn, which only add what tools said, count once;
+    so does one whose question was repeated as it stood, after the connection to the model broke.
+    """
+    turns: list[str] = []
+    for body in asked:
+        if not body.get("tools"):
+            continue  # titles and the like
+        words = [_text(one) for one in body["messages"] if one["role"] == "user"]
+        newest = words[-1] if words else ""
+        if mark in newest and turns[-1:] != [newest]:
+            turns.append(newest)
+        elif mark not in newest and any(mark in word for word in words):
+            turns = turns or [""]  # it was read, as an earlier message of a conversation
+    return len(turns)
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    content = message.get("content") or ""
+    return content if isinstance(content, str) else " ".join(str(part.get("text", "")) for part in content)
