@@ -48,23 +48,14 @@ def count(shown: Sequence[Row], marks: Iterable[str]) -> Count:
     return Count(len(times), times.count(0), sum(one > 1 for one in times))
 
 
-def reached(asked: Iterable[Mapping[str, Any]], mark: str) -> int:
-    """How many turns of the model had a message as their newest: more than one is a second run.
+def read(asked: Iterable[Mapping[str, Any]], marks: Iterable[str]) -> list[int]:
+    """How often each message stands in the conversation that the last turn was given: 0 is lost, 2 was handed in twice.
 
-    ``asked``: bodies of requests to the model. Requests of one turn, which only add what tools said, count once;
-    so does one whose question was repeated as it stood, after the connection to the model broke.
+    ``asked``: bodies of requests to the model, oldest first. Those without tools are titles and the like.
     """
-    turns: list[str] = []
-    for body in asked:
-        if not body.get("tools"):
-            continue  # titles and the like
-        words = [_text(one) for one in body["messages"] if one["role"] == "user"]
-        newest = words[-1] if words else ""
-        if mark in newest and turns[-1:] != [newest]:
-            turns.append(newest)
-        elif mark not in newest and any(mark in word for word in words):
-            turns = turns or [""]  # it was read, as an earlier message of a conversation
-    return len(turns)
+    turns = [body for body in asked if body.get("tools")]
+    told = [_text(one) for one in turns[-1]["messages"] if one["role"] == "user"] if turns else []
+    return [sum(word.count(mark) for word in told) for mark in marks]
 
 
 def _text(message: Mapping[str, Any]) -> str:

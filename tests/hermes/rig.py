@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,12 @@ class Home:
         files = [self.folder / "console.log", *sorted((self.folder / "logs").glob("*.log"))]
         return "\n".join(file.read_text(errors="replace") for file in files if file.exists())
 
+    def handed_over_at(self) -> float:
+        """When Hermes last had a final reply ready for our platform, in wall seconds; 0: never."""
+        log = self.folder / "logs/agent.log"
+        lines = [line for line in log.read_text().splitlines() if "] Sending response (" in line]
+        return datetime.strptime(lines[-1][:23], "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp() if lines else 0.0
+
     def cpu_s(self) -> float:
         """Processor seconds that the process has used."""
         assert self.process is not None
@@ -173,6 +180,7 @@ class Rig:
             "plugins": {"enabled": ["rig", "buoy"] if column == BUOY else ["rig"]},
             "platforms": {PLATFORM[column]: {"enabled": True, "extra": extra}},
             "approvals": {"mode": "manual"},
+            "agent": {"restart_drain_timeout": 0},  # 0.19's default; 0.13 would wait for running turns, 180 s
         }
         if display:
             config["display"] = display
