@@ -271,7 +271,12 @@ def test_a_secret_that_others_can_read_is_warned_about() -> None:
         (BOT + "shard = [0, 'x']", "bots[0].shard: "),
         (BOT + "proactive = ['x']", "bots[0].proactive: "),
         (BOT + "agent = 'echo'", "bots[0].agent: not a table; write its keys under a heading [bots.agent]"),
-        (BOT + "[bots.agent]\nkind = 'hermes'", "bots[0].agent.kind (BUOY_AGENT): hermes does not exist yet"),
+        (BOT + "[bots.agent]\nkind = 'http:nowhere'", "bots[0].agent.kind (BUOY_AGENT): 'http:nowhere' is no agent"),
+        (BOT + "[bots.agent]\nkind = 'acp:'", "bots[0].agent.kind (BUOY_AGENT): 'acp:' is no agent"),
+        (BOT + "[bots.agent]\nprompts = {'qq:group' = 3}", "bots[0].agent.prompts: expected text, got int; write a "),
+        (BOT + "[bots.agent]\nsecret = 'short'", "bots[0].agent.secret (BUOY_AGENT_SECRET): shorter than 16"),
+        (BOT + "[bots.agent]\nparts = 6", "bots[0].agent.parts: "),
+        (BOT + "[bots.agent]\npermission = 'yes'", "bots[0].agent.permission: "),
         (BOT + "[bots.agent]\nkind = 'oracle'", "bots[0].agent.kind (BUOY_AGENT): 'oracle' is no agent"),
         (BOT + "[bots.agent]\nkind = 'command:'", "bots[0].agent.kind (BUOY_AGENT)"),
         (BOT + "[bots.agent]\nkind = 'python:mod'", "bots[0].agent.kind (BUOY_AGENT)"),
@@ -316,7 +321,7 @@ def test_a_mistake_in_the_file(toml: str, named: str) -> None:
         ),
         ("QQ_TOKEN_URL", "http://h", "bots[0].token_url (QQ_TOKEN_URL): "),
         ("QQ_TRANSPORT", "webhook", "bots[0].transport (QQ_TRANSPORT): "),
-        ("BUOY_AGENT", "hermes", "bots[0].agent.kind (BUOY_AGENT): "),
+        ("BUOY_AGENT", "oracle", "bots[0].agent.kind (BUOY_AGENT): "),
         ("OPENAI_API_KEY_FILE", "no/such", "bots[0].agent.api_key_file (OPENAI_API_KEY_FILE): "),
         ("BUOY_LISTEN", "host:port", "web.listen (BUOY_LISTEN): "),
         ("BUOY_WEB_TOKEN", "too short", "web.token (BUOY_WEB_TOKEN): shorter than 16 characters can be guessed; write"),
@@ -357,8 +362,8 @@ def _is_struct(kind: Any) -> bool:
 def test_the_table_documents_exactly_what_can_be_set() -> None:
     documented = {row.path for row in SETTINGS}
     assert documented - leaves(Document) == {
-        "bots.client_secret_file", "bots.agent.api_key_file", "web.token_file", "alerts.urls_file",
-        "alerts.heartbeat_url_file",
+        "bots.client_secret_file", "bots.agent.api_key_file", "bots.agent.secret_file", "web.token_file",
+        "alerts.urls_file", "alerts.heartbeat_url_file",
     }  # fmt: skip
     assert leaves(Document) <= documented
     assert len(documented) == len(SETTINGS)

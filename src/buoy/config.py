@@ -53,7 +53,9 @@ __all__ = [
 
 DEFAULT_FILE: Final = "buoy.toml"
 SHORTEST_TOKEN: Final = 16  # ours: of random letters some 95 bits
-_KIND: Final = re.compile(r"echo|openai|command:\s*\S.*|python:[\w.]+:[\w.]+", re.DOTALL)
+_KIND: Final = re.compile(
+    r"echo|openai|hermes|http:\s*https?://\S+|(command|acp):\s*\S.*|python:[\w.]+:[\w.]+", re.DOTALL
+)
 
 
 class Config(Document, frozen=True, kw_only=True):
@@ -221,6 +223,7 @@ class _Reader:
             if name in env and (wins or key not in table):
                 table[key] = env[name]
         self._secret(agent, "api_key", f"{at}.agent", ("OPENAI_",), wins=False)
+        self._secret(agent, "secret", f"{at}.agent", ("BUOY_AGENT_",) if alone else (), wins=True)
 
         bot["api_base"] = addresses(bot.get("api_base", ",".join(wire.API_HOSTS)), f"{at}.api_base")
         bot["token_url"] = (
@@ -230,8 +233,6 @@ class _Reader:
         if bot.get("transport") == "webhook":
             raise wrong(f"{at}.transport", "webhook does not exist yet")
         kind = agent.get("kind", "echo")
-        if kind == "hermes":
-            raise wrong(f"{at}.agent.kind", "hermes does not exist yet")
         if isinstance(kind, str) and not _KIND.fullmatch(kind):
             raise wrong(f"{at}.agent.kind", f"{kind[:80]!r} is no agent")
         return bot
@@ -332,6 +333,9 @@ def _check(document: Document) -> None:
         if bot.app_id in seen:
             raise wrong(f"bots[{n}].app_id", f"{bot.app_id} is there twice; one [[bots]] table a bot")
         seen.add(bot.app_id)
+        secret = bot.agent.secret
+        if secret is not None and len(secret.reveal()) < SHORTEST_TOKEN:
+            raise wrong(f"bots[{n}].agent.secret", f"shorter than {SHORTEST_TOKEN} characters can be guessed")
         if bot.shard[0] >= bot.shard[1]:
             raise wrong(f"bots[{n}].shard", f"{list(bot.shard)} is no shard")
     names: set[str] = set()
@@ -358,7 +362,7 @@ def _check(document: Document) -> None:
 def _explain(text: str) -> ConfigError:
     """Turn msgspec's message into ours."""
     cause, _, path = text.partition(" - at `$")
-    at = re.sub(r"(\[\d+\])+$", "", path[:-1]).lstrip(".")
+    at = re.sub(r"(\[(\d+|\.\.\.)\])+$", "", path[:-1]).lstrip(".")
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", cause, re.DOTALL):
         return _unknown(path[:-1].lstrip("."), unknown[1])
     if missing := re.fullmatch(r"Object missing required field `(.*)`", cause):

@@ -59,13 +59,25 @@ class Agent(Table, frozen=True):
     api_key: Secret | None = None
     model: str = ""
     system: str = ""
+    prompts: dict[str, str] = {}
+    """By conversation (``qq:group:<id>``) or scene (``qq:group``); wins over ``system``."""
     history_turns: Annotated[int, Meta(ge=0, le=1000)] | None = None
     """None: as many as this kind of agent wants (openai 20, others 0)."""
+    history_tokens: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
+    """None: by ``history_turns`` alone."""
+    stream: bool = True
+    parts: Annotated[int, Meta(ge=1, le=5)] = 3
+    images: bool = False
+    secret: Secret | None = None
+    session: str = ""
+    cwd: str = ""
+    permission: Literal["ask", "allow", "deny"] = "ask"
 
     def settings(self) -> dict[str, Any]:
-        """Give what :func:`buoy.agents.build` reads besides ``kind``; the API key is readable."""
+        """Give what :func:`buoy.agents.build` reads besides ``kind``; key and secret are readable."""
         values = {name: getattr(self, name) for name in self.__struct_fields__ if name != "kind"}
         values["api_key"] = self.api_key.reveal() if self.api_key else ""
+        values["secret"] = self.secret.reveal() if self.secret else ""
         return values
 
 
@@ -227,7 +239,7 @@ SETTINGS: Final = tuple(
         ("bots.proactive", "", "a list of c2c, group, channel, dm", "where to write first; see docs/settings.md"),
         ("bots.expect_event_h", "", "hours from 0 to 720; 0: never", "so long without an event is a deaf session"),
         ("bots.proactive_unsure", "", "keep or repeat", "a proactive message that perhaps arrived"),
-        ("bots.agent.kind", "BUOY_AGENT", "echo, openai, command:PROGRAM, python:MODULE:FUNCTION", "agent"),
+        ("bots.agent.kind", "BUOY_AGENT", "echo, openai, http:URL, hermes, acp:PROGRAM, command:PROGRAM, python:MODULE:FUNCTION", "agent"),
         ("bots.agent.isolation", "", "loop or process", "process: for python agents that may block"),
         ("bots.agent.timeout_s", "", "seconds, more than 0, up to 86400", "default: turns.timeout_s"),
         ("bots.agent.workers", "", "a whole number from 1 to 64", "processes of an isolated agent"),
@@ -237,7 +249,17 @@ SETTINGS: Final = tuple(
         ("bots.agent.api_key_file", "OPENAI_API_KEY_FILE", "a file that holds the key", "instead of it"),
         ("bots.agent.model", "BUOY_MODEL", "the name of a model", "openai: which model"),
         ("bots.agent.system", "", "a text", "openai: the system prompt"),
+        ("bots.agent.prompts", "", 'a table of lines such as "qq:group:<id>" = "a text"', "other system prompts"),
         ("bots.agent.history_turns", "", "a whole number from 0 to 1000", "earlier turns to show"),
+        ("bots.agent.history_tokens", "", "a whole number from 0 to 10000000", "openai: at most so much of them"),
+        ("bots.agent.stream", "", "true or false", "openai: a long answer is sent in parts, early"),
+        ("bots.agent.parts", "", "a whole number from 1 to 5", "openai: in so many at most"),
+        ("bots.agent.images", "", "true or false", "openai: the model is shown pictures"),
+        ("bots.agent.secret", "BUOY_AGENT_SECRET", "16 characters or more", "http: what signs requests and answers"),
+        ("bots.agent.secret_file", "BUOY_AGENT_SECRET_FILE", "a file that holds it", "instead of it"),
+        ("bots.agent.session", "", "a text", "hermes: name of the session"),
+        ("bots.agent.cwd", "", "a folder", "acp: where the agent works"),
+        ("bots.agent.permission", "", "ask, allow or deny", "acp: when the agent wants to do something"),
         ("web.listen", "BUOY_LISTEN", "HOST:PORT, or off", "status page; port 0 takes a free one"),
         ("web.token", "BUOY_WEB_TOKEN", "16 characters or more", "for the page from elsewhere, and for POST /send"),
         ("web.token_file", "BUOY_WEB_TOKEN_FILE", "a file that holds the token", "instead of it"),

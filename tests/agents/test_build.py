@@ -37,7 +37,9 @@ def test_settings_of_every_agent() -> None:
     assert (agent.timeout_s, agent.history_turns) == (3.0, 2)
 
 
-@pytest.mark.parametrize("kind", ["", "oracle", "hermes", "echo:x", "openai:gpt", "command:", "python:", "python:m"])
+@pytest.mark.parametrize(
+    "kind", ["", "oracle", "echo:x", "http:", "http:x", "openai:gpt", "command:", "python:", "python:m"]
+)
 def test_a_wrong_kind_is_one_line_that_names_the_setting(kind: str) -> None:
     with pytest.raises(ConfigError, match=r"^bots\.agent\.kind \(BUOY_AGENT\): .*") as error:
         build(kind, {"model": "m", "api_key": "k"})

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
     from buoy.chat import Agent
 
-KINDS: Final = ("echo", "openai", "command", "python")
+KINDS: Final = ("echo", "openai", "http", "hermes", "acp", "command", "python")
+WRITE: Final = "echo, openai, http:URL, hermes, acp:PROGRAM, command:PROGRAM or python:MODULE:FUNCTION"
 SETTING: Final = "bots.agent.kind (BUOY_AGENT)"
 
 
 def build(kind: str, settings: Mapping[str, Any] | None = None) -> Agent:
-    """Make the agent of this kind: ``echo``, ``openai``, ``command:PROGRAM``, ``python:MODULE:FUNCTION``.
+    """Make the agent of this kind: one of :data:`KINDS`, with what it takes behind a colon, see :data:`WRITE`.
 
     ``settings`` are the other keys of the agent's table; what is missing has its default. Nothing is started
     yet; ``Agent.close`` ends whatever the agent started.
@@ -29,9 +30,7 @@ def build(kind: str, settings: Mapping[str, Any] | None = None) -> Agent:
     settings = settings or {}
     family, _, rest = kind.partition(":")
     if family not in KINDS:
-        raise ConfigError(
-            f"{SETTING}: {kind[:80]!r} is no agent; write echo, openai, command:PROGRAM or python:MODULE:FUNCTION"
-        )
+        raise ConfigError(f"{SETTING}: {kind[:80]!r} is no agent; write {WRITE}")
     agent = cast("Agent", import_module(f"buoy.agents.{family}").build(rest.strip(), settings))
     timeout_s = settings.get("timeout_s")
     return agent if timeout_s is None else replace(agent, timeout_s=timeout_s)

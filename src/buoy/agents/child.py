@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 STDERR_TAIL: Final = 8 * 1024  # ours: enough for the last lines of a traceback
 DRAIN_S: Final = 1.0  # ours: how long a pipe may stay open after everybody we can reach is dead
-SECRETS: Final = ("QQ_CLIENT_SECRET", "QQBOT_CLIENT_SECRET")  # nothing that an agent needs
+SECRETS: Final = ("QQ_CLIENT_SECRET", "QQBOT_CLIENT_SECRET", "BUOY_AGENT_SECRET")  # nothing that an agent needs
 
 
 class Child(asyncio.SubprocessProtocol):

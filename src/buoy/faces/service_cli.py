@@ -46,7 +46,10 @@ def setup(
         Path | None, typer.Option("--secret-file", help="A file with the AppSecret, which the settings then name.")
     ] = None,
     agent: Annotated[
-        str | None, typer.Option("--agent", help="echo, openai, command:PROGRAM or python:MODULE:FUNCTION.")
+        str | None,
+        typer.Option(
+            "--agent", help="echo, openai, http:URL, hermes, acp:PROGRAM, command:PROGRAM or python:MODULE:FUNCTION."
+        ),
     ] = None,
     model: Annotated[str | None, typer.Option("--model", help="openai: which model.")] = None,
     base_url: Annotated[str | None, typer.Option("--base-url", help="openai: another endpoint.")] = None,

@@ -25,8 +25,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "anyway": ("[a]gain, [w]rite the file all the same, [q]uit", "[a] 重试，[w] 仍然写入，[q] 退出"),
     "agent": (
-        "Who answers? echo, openai, command:PROGRAM or python:MODULE:FUNCTION",
-        "由谁回复？echo、openai、command:程序 或 python:模块:函数",
+        "Who answers? echo, openai, http:URL, hermes, acp:PROGRAM, command:PROGRAM or python:MODULE:FUNCTION",
+        "由谁回复？echo、openai、http:地址、hermes、acp:程序、command:程序 或 python:模块:函数",
     ),
     "model": ("Model", "模型"),
     "base_url": (

@@ -72,7 +72,7 @@ async def _made(bot: Bot, within_s: float) -> tuple[State, str]:
 
 async def _function(bot: Bot, folder: Path, within_s: float) -> tuple[State, str]:
     """Import the module in a process of its own, as `buoy run` would here."""
-    settings = bot.agent.settings() | {"api_key": ""}
+    settings = bot.agent.settings() | {"api_key": "", "secret": ""}
     path = [str(folder), *(one for one in sys.path if one)]
     argv = [sys.executable, "-c", TRY, json.dumps([path, bot.agent.kind, settings], default=str)]
     try:
