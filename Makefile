@@ -5,10 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CLIENTS := .venv-nonebot/.ready .venv-botpy/.ready
+HERMES := .venv-hermes-old/.ready .venv-hermes-new/.ready
 PIN := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
   --no-emit-trusted-host
 
-.PHONY: run test world chaos fuzz adversity check format bench docs screenshots tools lock clean demo
+.PHONY: run test test-hermes hermes-table world chaos fuzz adversity check format bench docs screenshots tools lock clean demo
 
 run: $(READY)  ## the gateway on QQ, or (without credentials) a demonstration against the simulated QQ
 	@if [ -n "$$QQ_APP_ID$$QQBOT_APP_ID" ] || [ -f buoy.toml ]; then exec $(BIN)/buoy run; else exec $(BIN)/buoy demo; fi
@@ -16,6 +17,9 @@ run: $(READY)  ## the gateway on QQ, or (without credentials) a demonstration ag
 test: $(READY) $(CLIENTS) tools  ## all tests but the long ones, TEST_WORKERS (2) files at a time: half of them wait for real clocks
 	$(BIN)/python -W error -m pytest -n $${TEST_WORKERS:-2} --dist loadfile
 	@echo "deselected: what takes long. All of it, in about ten minutes: make chaos"
+
+test-hermes: $(READY) $(HERMES)  ## our plugin in real Hermes gateways, the oldest and the newest
+	$(BIN)/python -W error -m pytest -m hermes -n $${TEST_WORKERS:-2} --dist worksteal --durations=5 tests/hermes
 
 world: $(READY)  ## worlds that nobody has seen for WORLD_SECONDS (60), then all planted bugs; see docs/resilience.md
 	$(BIN)/python -m tests.world --seconds $${WORLD_SECONDS:-60}
@@ -60,11 +64,21 @@ lock: $(READY)  ## dependencies anew, with hashes
 	$(PIN) --constraint requirements/dev.lock --output-file requirements/build.lock requirements/build.in
 	$(PIN) --output-file requirements/nonebot.lock requirements/nonebot.in
 	$(PIN) --output-file requirements/botpy.lock requirements/botpy.in
+	$(PIN) --output-file requirements/hermes-old.lock requirements/hermes-old.in pyproject.toml
+	$(PIN) --output-file requirements/hermes-new.lock requirements/hermes-new.in pyproject.toml
 
 $(READY): requirements/dev.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+.venv-hermes-%/.ready: requirements/hermes-%.lock pyproject.toml  # Hermes with our plugin, as its users have it
+	@test -x .venv-hermes-$*/bin/python || $(PYTHON) -m venv .venv-hermes-$*
+	.venv-hermes-$*/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	.venv-hermes-$*/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.lock
+	.venv-hermes-$*/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	.venv-hermes-$*/bin/pip check
 	@touch $@
 
 .venv-%/.ready: requirements/%.lock  # other people's clients, for tests/conformance, each in an environment of its own
