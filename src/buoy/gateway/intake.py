@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from buoy.durable import history, inbox, sessions
 from buoy.durable.store import Store
 from buoy.errors import StoreError, StoreLostError
@@ -17,6 +15,7 @@ from buoy.gateway.sender import Sender
 from buoy.gateway.turns import Seat
 from buoy.gateway.worker import Worker
 from buoy.letters import Arrival, Cursor
+from buoy.logger import Logger
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,7 +27,7 @@ OWED: Final = 1000  # changes that the timeline is owed at most, while the disk 
 _News = tuple[str, int, str, str, float]
 """Bot, shard, state, cause, and when it began."""
 
-log = structlog.get_logger("buoy.intake")
+log = Logger("buoy.intake")
 
 
 class Door:
