@@ -33,6 +33,7 @@ WHY = {
     "durable/reader.py Reader.read run_in_executor": "one look: its caller waits for it, and is told its error",
     "durable/store.py Store.close run_in_executor": "the last checkpoint: close() waits for it, within its time",
     "platforms/qq/connection.py Connection._start create_task": "`_task_ended` ends run() with its error; that is kept",
+    "platforms/qq/clicks.py Acknowledger.stored create_task": "3 s at most: `_ended` logs its failure, `close` ends it",
     "transport/token.py TokenSource._start create_task": "one fetch for all: `_ended` remembers its failure",
     "transport/route.py Resolver.resolve Thread": "a look-up that may never end: who waits for it has a deadline",
     "platforms/console.py Console._next_line Thread": "blocks in a terminal: daemon, its end is the input's end",
@@ -48,6 +49,9 @@ WHY = {
     "faces/doctor/trial.py attempt ensure_future": "a connection of seconds: `attempt` awaits its end and its error",
     "faces/library.py _Life.start create_task": "a start that a stop may end: who started it waits, and gets its error",
     "faces/library.py _Life._stop create_task": "the end, for all who stop it: bounded, and they get its error",
+    "faces/hermes/adapter.py _start ensure_future": "`_ended` logs its error; it must outlive Hermes' cancellations",
+    "faces/hermes/taking_over.py take_over to_thread": "Hermes' own look at its ledger: awaited, and its error logged",
+    "faces/hermes/standalone.py _send to_thread": "a question to the control socket: awaited, its error is told",
     "faces/control.py Control.start start_server": "stopped with the process; a failing request answers with its error",
 }
 OURS_ALONE = ("sim/", "faces/demo")  # the other end of the wire and a show: their tests end what they start

@@ -16,8 +16,6 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TextIO
 
-import structlog
-
 from buoy.chat import Message, Reply, Sender, Target
 from buoy.errors import ConfigError, StoreError
 from buoy.letters import (
@@ -36,11 +34,12 @@ from buoy.letters import (
     Proactive,
     Sent,
 )
+from buoy.logger import Logger
 
 LANE = "console:local:me"
 STORE_RETRY_S = 1.0
 
-log = structlog.get_logger("buoy.console")
+log = Logger("buoy.console")
 
 
 class Console:
@@ -129,13 +128,28 @@ class Console:
             attempt=event.attempts,
         )
 
+    def click(self, event: Event) -> None:
+        """A button is a line of text here, and what is typed is a message."""
+
+    def types(self, event: Event) -> bool:
+        """Nobody is shown it."""
+        del event
+        return False
+
+    async def typing(self, event: Event, seq: int) -> None:
+        """Nobody is shown it."""
+
     def compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
         """One letter a reply."""
         del event
         return [self.body(reply) for reply in replies]
 
     def body(self, reply: Reply) -> bytes:
-        """The text."""
+        """The text, and its buttons as numbered lines below it."""
+        labels = [one.label for row in reply.buttons for one in row]
+        listed = [f"{n}. {label}" for n, label in enumerate(labels, 1)]
+        if labels and not reply.text.endswith("\n".join(listed)):  # a question lists its options itself
+            return "\n".join([reply.text, *listed]).encode()
         return reply.text.encode()
 
     def text_of(self, body: bytes) -> str:

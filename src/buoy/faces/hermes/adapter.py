@@ -230,7 +230,7 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
     async def send(
         self, chat_id: str, content: str, reply_to: str | None = None, metadata: dict[str, Any] | None = None
     ) -> Any:
-        """Send one message: on disk when this returns. Nothing waits for QQ, since Hermes sends its notices one by one."""
+        """Send one message: on disk when this returns. Nothing waits for QQ: Hermes sends its notices one by one."""
         del metadata
         return await self._send(chat_id, content, reply_to, last=False)
 

@@ -13,8 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-
+from buoy.logger import Logger
 from buoy.platforms.qq import health, remembering
 from buoy.platforms.qq.keeping import Keeper
 from buoy.platforms.qq.locate import LocateError, Location, Locator
@@ -24,13 +23,13 @@ from buoy.protocol.limits import DAY_S, IDENTIFIES_A_DAY, LOCATE_DEADLINE_S, OPE
 from buoy.transport.websocket import Closed, OpenError, Socket
 
 if TYPE_CHECKING:
-    from buoy.letters import Intake
+    from buoy.letters import Arrival, Intake
 
 CLOSE_S: Final = 1.5  # ours: how long the end of the connection may take; a socket gives up after one second
 
 TOLD: Final = frozenset({m.Phase.LIVE, m.Phase.WAITING, m.Phase.STOPPED})  # what an operator reads
 
-log = structlog.get_logger("buoy.qq")
+log = Logger("buoy.qq")
 
 OpenSocket = Callable[[str, float], Awaitable[Socket]]
 
@@ -51,6 +50,7 @@ class Connection:
         shard: tuple[int, int] = (0, 1),
         draw: Callable[[float, float], float] = random.uniform,
         on_change: Callable[[], None] = lambda: None,
+        on_click: Callable[[Arrival], None] = lambda _: None,
     ) -> None:
         self.bot = bot
         self.state = m.initial(intents, expect_s)
@@ -66,7 +66,7 @@ class Connection:
         self._shard, self._shards = shard
         self._draw = draw
         self._on_change = on_change
-        self._keeper = Keeper(bot, shard[0], intake, locator.skew, wall=wall, report=self.feed)
+        self._keeper = Keeper(bot, shard[0], intake, locator.skew, wall=wall, report=self.feed, on_click=on_click)
         self._location: Location | None = None
         self._socket: Socket | None = None
         self._frame: wire.Frame | wire.Unreadable = wire.Unreadable("none yet")
