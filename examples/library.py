@@ -1,4 +1,4 @@
-"""Buoy inside a program of your own. Run: QQ_APP_ID=... QQ_CLIENT_SECRET=... python examples/library.py."""
+"""Buoy inside a program of your own: a gateway in your loop, for as long as you want it."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from buoy import QQ, Gateway, Message
 
 
 async def answer(message: Message) -> str:
-    """Answer one message."""
+    """Answer with the same text."""
     return f"You said: {message.text}"
 
 

@@ -11,8 +11,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, assert_type
 
 import pytest
 
@@ -25,7 +26,7 @@ from buoy.faces.ending import FILE
 from buoy.letters import LetterState
 from buoy.settings import Outbox, Turns
 from buoy.sim.simulator import DEFAULT_BOT, Sim
-from tests.rules.running import echo
+from tests.rules.running import Disk, echo
 
 SECOND = ("102000002", "SIMSECRETSIMSECRET02")
 
@@ -320,18 +321,17 @@ async def test_what_is_in_use_is_refused_and_its_owner_lives_on(tmp_path: Path) 
 # --- a store that is lost ----------------------------------------------------------------------------------
 
 
-class Broken:
-    """COMMIT, until the disk breaks."""
+class Broken(Disk):
+    """A disk that may break for good, besides what else may happen to one."""
 
-    def __init__(self) -> None:
-        self.is_broken = False
+    is_broken = False
 
     def __call__(self, db: sqlite3.Connection) -> None:
         if self.is_broken:
             error = sqlite3.OperationalError("disk I/O error")
             error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
             raise error
-        db.execute("COMMIT")
+        super().__call__(db)
 
 
 @pytest.fixture
@@ -394,6 +394,56 @@ async def test_a_cancellation_from_outside_stays_one(tmp_path: Path, disk: Broke
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+@in_loop
+async def test_a_disk_that_hangs_keeps_the_directory_no_longer_than_it_hangs(tmp_path: Path, disk: Broken) -> None:
+    async with Sim() as sim:
+        gateway = Gateway(bot(sim), echo, data_dir=tmp_path, deadline_s=0.5)
+        await gateway.start()
+        await up(gateway)
+        hangs = threading.Event()
+
+        def hang(_: sqlite3.Connection) -> bool:
+            hangs.set()
+            return True
+
+        disk.holds = hang
+        await sim.say("hello")
+        await asyncio.to_thread(hangs.wait)
+        await gateway.stop()
+        with pytest.raises(BusyError, match=f"in use .pid {os.getpid()}"):
+            await gateway.start()
+        disk.holds = lambda _: False
+        disk.go_on.set()
+        async with asyncio.timeout(10):
+            while not gateway.is_running:
+                await asyncio.sleep(0.01)
+                with suppress(BusyError):
+                    await gateway.start()
+        await answers(sim, "hello")
+        await gateway.stop()
+
+
+@in_loop
+async def test_a_start_that_hangs_in_the_disk_ends_with_a_stop_in_time(tmp_path: Path, disk: Broken) -> None:
+    gateway = Gateway(QQ("1", "s", api_base="http://127.0.0.1:9"), echo, data_dir=tmp_path, deadline_s=0.5)
+    hangs = threading.Event()
+
+    def hang(_: sqlite3.Connection) -> bool:
+        hangs.set()
+        return True
+
+    disk.holds = hang
+    starting = asyncio.ensure_future(gateway.start())
+    await asyncio.to_thread(hangs.wait)
+    clock = asyncio.get_running_loop().time
+    before = clock()
+    await gateway.stop()
+    async with asyncio.timeout_at(before + 1.0):
+        with pytest.raises(NotRunningError, match="while it started"):
+            await starting
+    disk.go_on.set()
 
 
 # --- what is given -----------------------------------------------------------------------------------------
@@ -465,6 +515,21 @@ def test_nothing_of_the_environment_is_read_unasked(monkeypatch: pytest.MonkeyPa
     assert Gateway(one, echo, data_dir="here").data_dir == tmp_path / "here"
 
 
+if TYPE_CHECKING:  # mypy would complain of a comment that is not needed
+
+    async def types() -> None:
+        Gateway(QQ("1", "s"), "no agent", data_dir=".")  # type: ignore[arg-type]
+        Gateway(QQ("1", "s"), echo)  # type: ignore[call-arg]
+        QQ("1", 2)  # type: ignore[arg-type]
+        QQ("1", "s", proactive=["moon"])  # type: ignore[list-item]
+        QQ("1", "s", intent=3)  # type: ignore[call-arg]
+        async with Gateway([QQ("1", "s")], {"1": echo}, data_dir=".", on_state=print) as gateway:
+            assert_type(gateway, Gateway)
+            assert_type(gateway.status()["ready"], bool)
+            assert_type((await gateway.send("qq:c2c:A", "x")).id, int)
+            await gateway.send("qq:c2c:A", 5)  # type: ignore[arg-type]
+
+
 # --- the process is somebody else's ------------------------------------------------------------------------
 
 
@@ -490,3 +555,28 @@ def test_every_name_is_there() -> None:
     assert set(buoy.__all__) <= set(dir(buoy))
     with pytest.raises(AttributeError, match="nonsense"):
         buoy.nonsense  # type: ignore[attr-defined]  # noqa: B018  the look-up is what is tested
+
+
+def test_the_process_stays_as_it_was(tmp_path: Path) -> None:
+    """No signal is taken, no log is configured, nothing is tuned, and standard output is the program's own."""
+    done = python(
+        "import asyncio, gc, logging, signal, sys, threading, structlog\n"
+        "from buoy import QQ, Gateway\n"
+        "def seen(): return (signal.getsignal(15), signal.getsignal(2), signal.set_wakeup_fd(-1), gc.get_threshold(),\n"
+        "    gc.get_freeze_count(), sys.getswitchinterval(), logging.getLogger().handlers, structlog.is_configured(),\n"
+        "    logging.getLogger('buoy').handlers, logging.getLogger('buoy').level)\n"
+        "async def answer(message): return message.text\n"
+        "async def main():\n"
+        "    before = seen()\n"
+        "    bot = QQ('1', 'a secret', api_base='http://127.0.0.1:9')\n"
+        f"    async with Gateway(bot, answer, data_dir={str(tmp_path)!r}) as gateway:\n"
+        "        assert (await gateway.send('qq:c2c:A', 'hello')).state == 'queued'\n"
+        "        assert 'buoy-watch' not in [thread.name for thread in threading.enumerate()]\n"
+        "    assert seen() == before, (seen(), before)\n"
+        "async def running():\n"
+        "    await main()\n"
+        "    assert asyncio.all_tasks() == {asyncio.current_task()}\n"
+        "with asyncio.Runner() as runner: runner.run(running())\n"
+    )
+    assert done.stdout == ""
+    assert "secret" not in done.stderr

@@ -13,94 +13,31 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
-import structlog
-
-from buoy import config
-from buoy.chat import Agent, Answer, Reply, Target, agent
+from buoy.chat import Agent, Reply, Target
+from buoy.config import Config
 from buoy.durable import conversation as rows
-from buoy.errors import BusyError, ConfigError, NotRunningError, StoreLostError
-from buoy.faces import wiring
+from buoy.errors import BusyError, NotRunningError, StoreLostError
+from buoy.faces import arguments, wiring
+from buoy.faces.arguments import QQ, Answers
 from buoy.faces.mooring import Mooring
 from buoy.gateway.app import App
 from buoy.gateway.health import Snapshot
 from buoy.gateway.platform import Platform
 from buoy.gateway.receipts import Receipt
 from buoy.letters import EventState, LetterState
+from buoy.logger import Logger
 from buoy.settings import Outbox, Retention, Shutdown, Turns
-from buoy.values import ROWS, SettingError
 
 __all__ = ["QQ", "Answers", "Gateway", "Letter", "Receipt", "Snapshot", "Turn"]
 
-Scene = Literal["c2c", "group", "channel", "dm"]
-Answers = Answer | Agent | Mapping[str, Answer | Agent]
 OnState = Callable[[str, str, str], object]
 
+STOPPED: Final = "this gateway was stopped while it started"
 START_SHARE: Final = 0.25  # of the deadline of a stop: what a start under way may put things back in
 
-log = structlog.get_logger("buoy.library")
-
-
-class QQ:
-    """One bot on QQ. Names, defaults and checks are those of `[[bots]]` in `buoy.toml`; see docs/settings.md."""
-
-    def __init__(
-        self,
-        app_id: str,
-        client_secret: str,
-        *,
-        api_base: str | Sequence[str] | None = None,
-        token_url: str | Sequence[str] | None = None,
-        intents: int | Sequence[str] | None = None,
-        shard: tuple[int, int] | None = None,
-        expect_event_h: float | None = None,
-        proactive: Sequence[Scene] | None = None,
-        proactive_unsure: Literal["keep", "repeat"] | None = None,
-    ) -> None:
-        """Check everything; nothing is opened. None: the default.
-
-        Raises:
-            ConfigError: one line that names the argument and the remedy.
-        """
-        table = {
-            "api_base": _commas(api_base),
-            "token_url": _commas(token_url),
-            "intents": intents if intents is None or isinstance(intents, int) else list(intents),
-            "shard": shard,
-            "expect_event_h": expect_event_h,
-            "proactive": proactive,
-            "proactive_unsure": proactive_unsure,
-        }
-        given: dict[str, Any] = {"app_id": app_id, "client_secret": client_secret}
-        given |= {name: value for name, value in table.items() if value is not None}
-        try:
-            self.settings = config.bot(given, {})
-        except SettingError as error:
-            raise ConfigError(f"QQ({_last(error.path)}=...): {error.cause}; {error.remedy}") from None
-
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """The bot that QQ_APP_ID, QQ_CLIENT_SECRET and their kin name, as for `buoy run`; None: this process's.
-
-        Raises:
-            ConfigError: one line that names the variable and the remedy.
-        """
-        ours = {
-            name: value
-            for name, value in (os.environ if environ is None else environ).items()
-            if name.startswith(("QQ_", "QQBOT_"))
-        }
-        made = cls.__new__(cls)
-        try:
-            made.settings = config.bot({}, ours)
-        except SettingError as error:
-            row = ROWS[error.path]
-            raise ConfigError(f"{row.env or row.path}: {error.cause}; set it to {row.write}") from None
-        return made
-
-    def __repr__(self) -> str:
-        return f"QQ({self.settings.app_id!r})"
+log = Logger("buoy.library")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,28 +101,19 @@ class Gateway:
             ConfigError: one line that names the argument and the remedy.
         """
         lines = [bots] if isinstance(bots, QQ) else list(bots)
-        if not lines:
-            raise ConfigError("Gateway(bots=...): empty; write QQ(app_id, client_secret), or a list of these")
-        ids = [line.settings.app_id for line in lines]
-        if len(set(ids)) < len(ids):
-            raise ConfigError(f"Gateway(bots=...): bot {max(ids, key=ids.count)} is there twice; give each AppID once")
-        try:
-            self._config = config.of(
-                Path(data_dir),
-                [line.settings for line in lines],
-                shutdown=Shutdown(deadline_s=deadline_s),
-                turns=turns or Turns(),
-                outbox=outbox or Outbox(),
-                retention=retention or Retention(),
-            )
-        except SettingError as error:
-            table, _, key = error.path.partition(".")
-            argument = f"{key}=..." if table == "shutdown" else f"{table}={table.capitalize()}({key}=...)"
-            raise ConfigError(f"Gateway({argument}): {error.cause}; {error.remedy}") from None
-        self._answers = _answers(agent, ids)
+        self._config = arguments.settings(
+            lines,
+            data_dir,
+            shutdown=Shutdown(deadline_s=deadline_s),
+            turns=turns or Turns(),
+            outbox=outbox or Outbox(),
+            retention=retention or Retention(),
+        )
+        self._answers = arguments.agents(agent, self._config.bots)
         self._environ = dict(environ or {})
         self._on_state = on_state
         self._life: _Life | None = None
+        self._before: Mooring | None = None
         self._inside: asyncio.Task[Any] | None = None
         self._is_cut = False
         self._error: StoreLostError | None = None
@@ -215,7 +143,7 @@ class Gateway:
         if self._life is not None:
             raise BusyError("this gateway runs already; stop it first, or make another one")
         self._error = None
-        self._life = _Life(self._config, self._answers, self._end)
+        self._life = _Life(self._config, self._answers, self._end, before=self._before)
         await self._life.start(partial(wiring.platforms, self._config, self._environ), self._told)
 
     async def stop(self) -> None:
@@ -243,7 +171,7 @@ class Gateway:
     async def __aenter__(self) -> Self:
         await self.start()
         task = self._inside = asyncio.current_task()
-        self._is_cut, self._before = False, task.cancelling() if task is not None else 0
+        self._is_cut, self._cancels = False, task.cancelling() if task is not None else 0
         return self
 
     async def __aexit__(
@@ -254,14 +182,16 @@ class Gateway:
         try:
             await self.stop()
         finally:
-            is_only_ours = self._is_cut and inside is not None and inside.uncancel() <= self._before
+            is_only_ours = self._is_cut and inside is not None and inside.uncancel() <= self._cancels
         if self._error is not None and (error is None or (is_only_ours and kind is asyncio.CancelledError)):
             raise self._error from None
 
-    def _end(self, lost: StoreLostError | None) -> None:
+    def _end(self, mooring: Mooring) -> None:
         """It has ended, for whatever reason."""
         self._life = None
-        self._error = lost
+        self._error = mooring.lost
+        if mooring.is_open:
+            self._before = mooring
         if self._error is not None and self._inside is not None:
             self._is_cut = True
             self._inside.cancel()
@@ -372,11 +302,17 @@ class _Life:
     """One start of a gateway, to its end. Every way to the end leads through :meth:`stop`, once."""
 
     def __init__(
-        self, settings: config.Config, answers: Mapping[str, Agent], on_end: Callable[[StoreLostError | None], None]
+        self,
+        settings: Config,
+        answers: Mapping[str, Agent],
+        on_end: Callable[[Mooring], None],
+        *,
+        before: Mooring | None,
     ) -> None:
         self._deadline_s = settings.shutdown.deadline_s
-        self._mooring = Mooring(settings, answers, schedules=())
+        self.mooring = Mooring(settings, answers, schedules=())
         self._on_end = on_end
+        self._before = before
         self._starting: asyncio.Task[None] | None = None
         self.app: App | None = None
         self.ending: asyncio.Task[None] | None = None
@@ -385,10 +321,16 @@ class _Life:
     async def start(self, lines: Callable[[], Sequence[Platform]], told: OnState) -> None:
         """See :meth:`Gateway.start`."""
         try:
-            self._mooring.open()
+            if self._before is not None:
+                await self._before.let_go()
+            if self.ending is None:
+                self.mooring.open()
         except BaseException:
-            self._close()
+            if self.ending is None:
+                self._close()
             raise
+        if self.ending is not None:
+            raise NotRunningError(STOPPED)
         self._starting = asyncio.get_running_loop().create_task(self._start(lines, told))
         try:
             await asyncio.wait([self._starting])
@@ -398,11 +340,11 @@ class _Life:
         if self.ending is None and not self._starting.cancelled() and self._starting.exception() is None:
             return
         await self.stop()
-        error = self._mooring.lost or (None if self._starting.cancelled() else self._starting.exception())
-        raise error or NotRunningError("this gateway was stopped while it started")
+        error = self.mooring.lost or (None if self._starting.cancelled() else self._starting.exception())
+        raise error or NotRunningError(STOPPED)
 
     async def _start(self, lines: Callable[[], Sequence[Platform]], told: OnState) -> None:
-        app = await self._mooring.start(lines())
+        app = await self.mooring.start(lines())
         app.lost.add_done_callback(lambda _: self._stop())
         app.door.on_changed = told
         self.app = app
@@ -426,44 +368,12 @@ class _Life:
                 await asyncio.wait([self._starting], timeout=self._deadline_s * START_SHARE)
                 if self._starting.done() and not self._starting.cancelled():
                     error = self._starting.exception()
-            await self._mooring.stop(deadline_s=ends_at - clock())
+            await self.mooring.stop(deadline_s=ends_at - clock())
         finally:
-            self._mooring.ended(error)
+            if self.mooring.is_open:
+                self.mooring.ended(error)
             self._close()
 
     def _close(self) -> None:
-        self._on_end(self._mooring.lost)
+        self._on_end(self.mooring)
         self.closed.set_result(None)
-
-
-def _answers(given: Answers, bots: Sequence[str]) -> dict[str, Agent]:
-    """One agent for each bot."""
-    if not isinstance(given, Mapping):
-        one = _agent(given)
-        return dict.fromkeys(bots, one)
-    if missing := [bot for bot in bots if bot not in given]:
-        raise ConfigError(f"Gateway(agent=...): no agent for bot {missing[0]}; write one for each AppID")
-    if unknown := [bot for bot in given if bot not in bots]:
-        raise ConfigError(f"Gateway(agent=...): there is no bot {unknown[0]!r}; the keys are the AppIDs of the bots")
-    return {bot: _agent(given[bot]) for bot in bots}
-
-
-def _agent(given: Answer | Agent) -> Agent:
-    if isinstance(given, Agent):
-        return given
-    try:
-        return agent(given)
-    except ConfigError:
-        name = getattr(given, "__name__", type(given).__name__)
-        raise ConfigError(
-            f"Gateway(agent=...): {name} is not an async function; write `async def {name}(message)`, and call what "
-            "blocks through asyncio.to_thread"
-        ) from None
-
-
-def _commas(value: str | Sequence[str] | None) -> str | None:
-    return value if value is None or isinstance(value, str) else ",".join(value)
-
-
-def _last(path: str) -> str:
-    return path.rpartition(".")[2]

@@ -10,8 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
-import structlog
-
 from buoy.chat import Agent
 from buoy.config import Config
 from buoy.durable.schedules import Schedule
@@ -22,8 +20,9 @@ from buoy.faces.control import Control
 from buoy.gateway.app import App
 from buoy.gateway.health import disk
 from buoy.gateway.platform import Platform
+from buoy.logger import Logger
 
-log = structlog.get_logger("buoy")
+log = Logger("buoy")
 
 
 class Mooring:
@@ -38,7 +37,7 @@ class Mooring:
         locks_sockets: bool = True,
     ) -> None:
         """``locks_sockets``: the bots of these settings are connected, which only one process of a machine may do."""
-        self._config = config
+        self.config = config
         self._answers = answers
         self._schedules = schedules
         self._locks_sockets = locks_sockets
@@ -51,6 +50,11 @@ class Mooring:
         """What runs; from :meth:`start` on."""
         assert self._app is not None
         return self._app
+
+    @property
+    def is_open(self) -> bool:
+        """The data directory is ours, or was until the stop."""
+        return self._store is not None
 
     @property
     def lost(self) -> StoreLostError | None:
@@ -66,9 +70,9 @@ class Mooring:
         """
         with ExitStack() as taken:
             if self._locks_sockets:
-                self._locks = taken.enter_context(wiring.sockets_locked(self._config))
+                self._locks = taken.enter_context(wiring.sockets_locked(self.config))
             try:
-                self._store = Store.open(self._config.data_dir, now=time.time())
+                self._store = Store.open(self.config.data_dir, now=time.time())
             except StoreError as error:
                 self.record(error.exit_code, str(error))
                 raise
@@ -81,24 +85,32 @@ class Mooring:
             BuoyError: it cannot start; stop it all the same.
         """
         assert self._store is not None
-        app = self._app = wiring.assemble(self._config, self._store, lines, self._answers, self._schedules)
-        app.sections["disk"] = lambda: disk(self._config.data_dir) or {}
-        control = self._control = Control(self._config.data_dir, wiring.handlers(app))
+        app = self._app = wiring.assemble(self.config, self._store, lines, self._answers, self._schedules)
+        app.sections["disk"] = lambda: disk(self.config.data_dir) or {}
+        control = self._control = Control(self.config.data_dir, wiring.handlers(app))
         await control.start()
         await app.start()
         if self._locks_sockets:
             app.supervisor.keep("locks", lambda: wiring.renew(self._locks))
-        log.info("started", bots=list(app.platforms), data=str(self._config.data_dir), pid=os.getpid())
+        log.info("started", bots=list(app.platforms), data=str(self.config.data_dir), pid=os.getpid())
         return app
 
     async def stop(self, *, deadline_s: float) -> None:
         """Stop within the deadline and give everything back. May be called however far the start came."""
-        if self._app is not None:
-            await self._control.stop()
-            await self._app.stop(deadline_s=deadline_s)
-        elif self._store is not None:
-            await self._store.close(deadline_s)
-        self._held.close()
+        log.info("stopping", deadline_s=round(deadline_s, 1))
+        try:
+            if self._app is not None:
+                await self._control.stop()
+                await self._app.stop(deadline_s=deadline_s)
+            elif self._store is not None:
+                await self._store.close(deadline_s)
+        finally:
+            self._held.close()
+
+    async def let_go(self) -> None:
+        """After a stop: close what a silent disk kept open then, if the disk has answered since."""
+        if self._store is not None:
+            await self._store.close(0)
 
     def ended(self, error: BaseException | None = None) -> int:
         """Write down how it ended, and say it; returns the exit code of a process that has nothing else to do."""
@@ -116,4 +128,4 @@ class Mooring:
 
     def record(self, code: int, why: str) -> None:
         """Leave the exit code and the reason in the data directory."""
-        ending.record(self._config.data_dir, code, why)
+        ending.record(self.config.data_dir, code, why)

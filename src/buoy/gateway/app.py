@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import structlog
-
 from buoy.chat import Agent, Reply, Target
 from buoy.durable import history, inbox, meta, outbox, retention
 from buoy.durable.schedules import Schedule
 from buoy.durable.store import Store
 from buoy.errors import ConfigError, StoreLostError
+from buoy.gateway import posting
 from buoy.gateway.courier import Holding
 from buoy.gateway.health import Depths, Snapshot, snapshot
 from buoy.gateway.intake import Door
@@ -26,6 +25,7 @@ from buoy.gateway.sender import Sender
 from buoy.gateway.supervisor import Supervisor
 from buoy.gateway.worker import Turns, Worker
 from buoy.letters import Ended, Letter
+from buoy.logger import Logger
 
 SWEEP_S = 60.0
 PRUNE_MINUTES = 60  # what is kept for a month need not be looked for each minute
@@ -33,7 +33,7 @@ FINISH_SHARE = 0.4  # of the shutdown deadline: what runs may finish
 DRAIN_POLL_S = 0.01
 CANCEL_SHARE = 0.15  # what was cancelled may put things back; three times this, and the store has the rest
 
-log = structlog.get_logger("buoy.app")
+log = Logger("buoy.app")
 
 
 class App:
@@ -94,7 +94,7 @@ class App:
         await self._begin()
         if self._schedules is not None:
             await self.timetable.start(self._schedules)
-        buried = await self.store.write(inbox.void_claims, self.store.boot)
+        buried = await self.store.write(posting.void_claims, self.store.boot, self.worker.runs.told_dead)
         for event in buried:
             log.error("turn is dead", turn=event.id, reason="it ended the process or failed too often")
         self.sender.start()

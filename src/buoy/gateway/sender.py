@@ -13,8 +13,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-import structlog
-
 from buoy.chat import Reply
 from buoy.durable import backoff, outbox, status
 from buoy.durable.lanes import Key, Lanes
@@ -35,12 +33,13 @@ from buoy.letters import (
     LetterState,
     Use,
 )
+from buoy.logger import Logger
 
 SILENT_S = 2.0  # ours: an API that is well answers sooner
 PARALLEL = 100  # requests under way at once, per process
 BUG_RETRY_S = 60.0  # a platform that raised: that conversation waits, the others go on
 
-log = structlog.get_logger("buoy.sender")
+log = Logger("buoy.sender")
 
 
 class Sender:
@@ -107,8 +106,11 @@ class Sender:
                 bodies = platform.compose(replace(event, uses=used), replies) if used != event.uses else bodies
         return bodies
 
-    def batch(self, event: Event, bodies: Sequence[bytes]) -> Batch:
-        """Prepare the letters of a turn that ends now; the caller commits them together with the turn."""
+    def batch(self, event: Event, bodies: Sequence[bytes], name: str = "", origin: str = "") -> Batch:
+        """Prepare the letters of a turn that ends now; the caller commits them together with the turn.
+
+        ``name`` and ``origin`` are those of letters that are no part of its answer, see :class:`Batch`.
+        """
         lane = (event.bot, event.lane)
         use = self._immediate(event, bodies[0]) if bodies else None
         if use is not None and not self._lanes.offer(lane):
@@ -119,7 +121,7 @@ class Sender:
             self._lanes.announce(lane)
         for _ in bodies[1:]:
             self._lanes.announce(lane)
-        return Batch(event, bodies, use, self._store.boot, self)
+        return Batch(event, bodies, use, self._store.boot, self, name, origin)
 
     def _immediate(self, event: Event, body: bytes) -> Use | None:
         """The anchor with which a turn's first letter can leave at once, in the transaction that queues it."""

@@ -16,8 +16,6 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TextIO
 
-import structlog
-
 from buoy.chat import Message, Reply, Sender, Target
 from buoy.errors import ConfigError, StoreError
 from buoy.letters import (
@@ -36,11 +34,12 @@ from buoy.letters import (
     Proactive,
     Sent,
 )
+from buoy.logger import Logger
 
 LANE = "console:local:me"
 STORE_RETRY_S = 1.0
 
-log = structlog.get_logger("buoy.console")
+log = Logger("buoy.console")
 
 
 class Console:
@@ -128,6 +127,17 @@ class Console:
             turn=event.key,
             attempt=event.attempts,
         )
+
+    def click(self, event: Event) -> None:
+        """No buttons."""
+
+    def types(self, event: Event) -> bool:
+        """Nobody is shown it."""
+        del event
+        return False
+
+    async def typing(self, event: Event, seq: int) -> None:
+        """Nobody is shown it."""
 
     def compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
         """One letter a reply."""
