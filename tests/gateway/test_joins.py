@@ -275,6 +275,26 @@ def test_nothing_joins_a_turn_that_must_run_alone() -> None:
     clock.run(main())
 
 
+def test_a_turn_that_must_run_alone_waits_for_those_that_have_no_place_too() -> None:
+    agent = Scripted({"/stop": sleeps(5, "stopped")})
+
+    async def main() -> None:
+        line, store = Line(), Store.open_memory(now=wall())
+        row = (await store.write(inbox.put, arrival("k", lane=BEN), None)).id
+        assert row is not None
+        for _ in range(inbox.ALONE_AFTER):
+            await store.write(inbox.claim, row, 0, alone=False, now=wall())
+            await store.write(inbox.void_claims, 1)
+        await store.write(inbox.put, arrival("/stop", bypass=True), None)
+        async with gateway(line, joining(agent), store=store) as world:
+            await asyncio.sleep(1)
+            assert agent.texts() == ["/stop"]
+            await world.settle()
+            assert (line.texts(), agent.most) == (["stopped", "k"], 1)
+
+    clock.run(main())
+
+
 # --- /stop is the agent's own then ---
 
 
@@ -338,6 +358,26 @@ def test_a_stop_waits_while_the_agent_is_away_and_outlives_the_process() -> None
             following = crash(store)
         agent.doings.clear()
         async with gateway(line, joining(agent), store=following) as world:
+            await world.settle()
+            assert line.texts() == ["/stop"]
+
+    clock.run(main())
+
+
+def test_the_pause_of_a_stop_that_failed_outlives_the_process() -> None:
+    agent = Scripted({"/stop": raises(ValueError())})
+
+    async def main() -> None:
+        line, store = Line(), Store.open_memory(now=wall())
+        async with gateway(line, joining(agent), store=store) as world:
+            await world.put("/stop", bypass=True)
+            await asyncio.sleep(12)
+            assert len(agent.seen) == 3  # at 0, 1 and 6 s; the next one at 18.75 s or later
+            following = crash(store)
+        agent.doings.clear()
+        async with gateway(line, joining(agent), store=following) as world:
+            await asyncio.sleep(5)
+            assert len(agent.seen) == 3
             await world.settle()
             assert line.texts() == ["/stop"]
 

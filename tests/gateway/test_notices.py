@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from buoy.chat import Agent, Message
+from buoy.chat import Agent, Message, Target
 from buoy.durable.store import Store
 from buoy.errors import AgentAwayError
+from buoy.gateway.schedules import prompt
 from buoy.gateway.turns import Words
 from buoy.gateway.worker import Turns
 from tests import clock
 from tests.gateway.fakes import (
     BEN,
+    BOT,
     CAT,
     Disk,
     Line,
@@ -79,6 +81,17 @@ def test_while_the_agent_is_away_nobody_is_told_that_it_failed() -> None:
         assert world.line.texts() == ["k"]
 
     play(test, agent, turns=TURNS)
+
+
+def test_nobody_is_told_that_what_a_schedule_asked_failed() -> None:
+    async def test(world: World) -> None:
+        where = Target.parse(f"{BEN}@{BOT}")
+        await world.app.door.put(prompt.arrival("daily", "report", where, where.lane, "daily/1", wall(), wall()))
+        await world.settle()
+        assert world.events()["daily/1"]["state"] == "dead"
+        assert world.letters() == {}
+
+    play(test, Scripted({"report": answers(42)}), turns=TURNS)
 
 
 def test_a_person_s_retry_answers_behind_the_notice_and_tells_no_second_one() -> None:

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from buoy.chat import Agent, Button, Message, NonsenseError, Reply
+from buoy.chat import Agent, Button, Message, NonsenseError, Reply, Target
+from buoy.durable import inbox
 from buoy.durable.store import Store
 from buoy.errors import StoreError, TurnOverError
 from buoy.gateway import questions
 from buoy.gateway.questions import choice_of, keyboard, numbered
+from buoy.gateway.schedules import prompt
 from buoy.gateway.worker import Turns
 from tests import clock
-from tests.gateway.fakes import ANN, BEN, CAT, Disk, Line, World, crash, gateway, hang, play, wall
+from tests.gateway.fakes import ANN, BEN, BOT, CAT, Disk, Line, World, crash, gateway, hang, play, wall
 from tests.gateway.film import kill_everywhere
 
 OPTIONS = (Button("Allow", "yes", is_main=True), Button("Deny", "no"))
@@ -111,6 +113,18 @@ def test_only_who_is_asked_may_answer() -> None:
         await world.click("c2", data(world, 1), lane=CAT, sender="boss")
         await world.settle()
         assert world.line.texts() == [SHOWN, "chosen no", "said 1"]
+
+    play(test, asks)
+
+
+def test_what_a_schedule_asks_anybody_in_that_conversation_may_answer() -> None:
+    async def test(world: World) -> None:
+        where = Target.parse(f"{CAT}@{BOT}")
+        await world.app.door.put(prompt.arrival("daily", "go", where, where.lane, "daily/1", wall(), wall()))
+        await asyncio.sleep(1)
+        await world.click("c", data(world), lane=CAT, sender="somebody")
+        await world.settle()
+        assert world.line.texts() == [SHOWN, "chosen yes"]
 
     play(test, asks)
 
@@ -280,6 +294,28 @@ def test_after_a_crash_nobody_is_asked_twice_and_an_answer_of_then_counts(how: s
             await world.settle()
             assert line.texts() == [SHOWN, "chosen yes"]
             assert len(world.letters()) == 2
+
+    clock.run(main())
+
+
+def test_what_a_stranger_clicked_while_nobody_waited_is_no_answer() -> None:
+    async def main() -> None:
+        line, store = Line(), Store.open_memory(now=wall())
+        async with gateway(line, asks, store=store, deadline_s=0.5) as world:
+            await world.put("go", lane=CAT)
+            await asyncio.sleep(1)
+            answer = data(world)
+            store = crash(store)
+        await store.write(inbox.give_back, 1)
+        async with gateway(line, hang, store=store, deadline_s=0.5) as world:
+            await world.click("c", answer, lane=CAT, sender="other")
+            store = crash(store)
+        async with gateway(line, asks, store=store) as world:
+            await asyncio.sleep(5)
+            assert line.texts() == [SHOWN]
+            await world.click("d", data(world, 1) if world.line.buttons else "", lane=CAT)
+            await world.settle()
+            assert line.texts() == [SHOWN, "chosen no"]
 
     clock.run(main())
 

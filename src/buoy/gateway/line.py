@@ -45,8 +45,8 @@ class TurnLine:
     """The line of one run of one turn."""
 
     def __init__(self, running: Running, platform: Platform, desk: Desk) -> None:
-        self.asked = ""
-        """Who may answer a question: the id of whoever wrote the message."""
+        self.asked: str | None = None
+        """Who may answer a question: the id of whoever wrote the message. None: anybody, where a schedule asks."""
         self.pending: Reply | None = None
         """What an agent that can continue has yielded last: it ends the turn, or goes before whatever follows it."""
         self._running = running

@@ -227,7 +227,7 @@ def take_typing(db: sqlite3.Connection, event: Event, limit: int, now: float) ->
     ref = event_ref(event.id)
     if has_note(db, ref, TYPING) or status.spoken_for(db, event) > limit - 2:
         return None
-    seq = inbox.use(db, event.id, limit - 1)
+    seq = inbox.use(db, event.id, limit)
     if seq is not None:
         note(db, ref, now, TYPING)
     return seq

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from buoy.chat import Button, Click, Message
+from buoy.chat import Button, Click, Message, Sender
 from buoy.durable import inbox
 from buoy.durable.lanes import Key
 from buoy.gateway.turns import Seat
@@ -61,15 +61,19 @@ def choice_of(text: str, options: Sequence[Button]) -> int | None:
 
 @dataclass(eq=False, slots=True)
 class Question:
-    """One that waits for its answer. ``asked`` is the id of the only one who may give it."""
+    """One that waits for its answer. ``asked`` is the id of the only one who may give it; None: anybody may."""
 
     name: str
     lane: Key
-    asked: str
+    asked: str | None
     options: tuple[Button, ...]
     answer: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     is_taken: bool = False
     """Its answer is being stored."""
+
+    def is_for(self, sender: Sender) -> bool:
+        """Say whether this one may answer."""
+        return self.asked is None or sender.id == self.asked
 
 
 class Questions:
@@ -102,7 +106,7 @@ class Questions:
         name, number = found[1], int(found[2])
         for question in self._open.get(lane, []):
             if question.name == name and number < len(question.options):
-                if click.sender.id != question.asked:
+                if not question.is_for(click.sender):
                     return Seat(ends=STRANGER)
                 return self._taken(question, number) or Seat(ends=f"{name} has its answer already")
         return Seat(ends=_reason(name, number))  # a later run may ask it again
@@ -110,7 +114,7 @@ class Questions:
     def said(self, lane: Key, message: Message) -> Seat | None:
         """As what a message is stored that answers a question which waits; None: it answers none."""
         for question in reversed(self._open.get(lane, [])):
-            if message.sender.id == question.asked and not question.is_taken:
+            if question.is_for(message.sender) and not question.is_taken:
                 number = choice_of(message.text, question.options)
                 if number is not None:
                     return self._taken(question, number)
@@ -144,13 +148,13 @@ async def earlier(question: Question, event: Event, store: Store, platform: Plat
     told = store.read(inbox.ended_with, event.bot, event.lane, event.id, f"{ANSWERS} {question.name}:")
     for reason, row in told:
         click = platform.click(row)
-        if click is None or click.sender.id == question.asked:
+        if click is None or question.is_for(click.sender):
             number = int(reason.rpartition(":")[2])
             if number < len(question.options):
                 return number
     for row in store.read(inbox.page, event.bot, event.lane, event.id, inbox.LOOK_BACK):
         message = platform.read(row)
-        if message is None or message.sender.id != question.asked:
+        if message is None or not question.is_for(message.sender):
             continue
         number_ = choice_of(message.text, question.options)
         if number_ is not None and await store.write(inbox.end_waiting, row.id, _reason(question.name, number_), now):

@@ -124,7 +124,7 @@ class Runs:
             await line.finish([], reason=asking.skipped(late_s, self._turns.late_after_s))
         else:
             self.counts["late"] += late_s > 0
-            line.asked = message.sender.id
+            line.asked = None if message.schedule else message.sender.id
             replies = await self._answer(agent, replace(message, line=line), line, timeout_s)
             self._is_back(event.bot)
             if replies is not None:
