@@ -9,7 +9,7 @@ HERMES := .venv-hermes-old/.ready .venv-hermes-new/.ready
 PIN := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
   --no-emit-trusted-host
 
-.PHONY: run test test-hermes hermes-table world chaos fuzz adversity check format bench docs screenshots tools lock clean demo
+.PHONY: run test test-hermes hermes-plugin hermes-table world chaos fuzz adversity check format bench docs screenshots tools lock clean demo
 
 run: $(READY)  ## the gateway on QQ, or (without credentials) a demonstration against the simulated QQ
 	@if [ -n "$$QQ_APP_ID$$QQBOT_APP_ID" ] || [ -f buoy.toml ]; then exec $(BIN)/buoy run; else exec $(BIN)/buoy demo; fi
@@ -18,7 +18,13 @@ test: $(READY) $(CLIENTS) tools  ## all tests but the long ones, TEST_WORKERS (2
 	$(BIN)/python -W error -m pytest -n $${TEST_WORKERS:-2} --dist loadfile
 	@echo "deselected: what takes long. All of it, in about ten minutes: make chaos"
 
-test-hermes: $(READY) $(HERMES)  ## our plugin in real Hermes gateways, the oldest and the newest
+hermes-plugin: $(READY) $(HERMES)  # our wheel in both, as their users have it
+	rm -rf .venv-hermes-wheel && $(BIN)/pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir .venv-hermes-wheel .
+	for version in old new; do \
+	  .venv-hermes-$$version/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .venv-hermes-wheel/*.whl && \
+	  .venv-hermes-$$version/bin/pip check || exit 1; done
+
+test-hermes: $(READY) hermes-plugin  ## our plugin in real Hermes gateways, the oldest and the newest
 	$(BIN)/python -W error -m pytest -m hermes -n $${TEST_WORKERS:-2} --dist worksteal --durations=5 tests/hermes
 
 world: $(READY)  ## worlds that nobody has seen for WORLD_SECONDS (60), then all planted bugs; see docs/resilience.md
@@ -73,12 +79,9 @@ $(READY): requirements/dev.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
-.venv-hermes-%/.ready: requirements/hermes-%.lock pyproject.toml  # Hermes with our plugin, as its users have it
+.venv-hermes-%/.ready: requirements/hermes-%.lock  # real Hermes Agents
 	@test -x .venv-hermes-$*/bin/python || $(PYTHON) -m venv .venv-hermes-$*
 	.venv-hermes-$*/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
-	.venv-hermes-$*/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.lock
-	.venv-hermes-$*/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
-	.venv-hermes-$*/bin/pip check
 	@touch $@
 
 .venv-%/.ready: requirements/%.lock  # other people's clients, for tests/conformance, each in an environment of its own

@@ -65,6 +65,8 @@ class Gateway:
     """Further tables of config.yaml."""
     plugins: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    _before: int = 0
+    """Sessions that had become live when this process was started."""
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -111,15 +113,16 @@ class Gateway:
             "HERMES_GATEWAY_LOCK_DIR": str(self.home / "locks"), "HERMES_DISABLE_LAZY_INSTALLS": "1",
         }  # fmt: skip
         if self.kind == "plugin":
-            return env | {"BUOY_ALLOW_ALL_USERS": "true", "BUOY_HOME_CHANNEL": self.sim.meet("c2c", "home")}
+            return env | {"BUOY_ALLOW_ALL_USERS": "true", "BUOY_HOME_CHANNEL": self.sim.meet("c2c", 999)}
         app_id, secret = DEFAULT_BOT
         return env | {
             "QQ_ALLOW_ALL_USERS": "true", "QQ_APP_ID": app_id, "QQ_CLIENT_SECRET": secret,
-            "QQBOT_HOME_CHANNEL": self.sim.meet("c2c", "home"),
+            "QQBOT_HOME_CHANNEL": self.sim.meet("c2c", 999),
         }  # fmt: skip
 
     async def start(self, *, until_connected: bool = True) -> None:
         """Start a gateway process, and wait until QQ sees its session."""
+        self._before = self._sessions
         log = (self.home / "gateway.log").open("ab")
         with log:
             self.process = subprocess.Popen(  # noqa: ASYNC220  a moment, in a test
@@ -130,8 +133,13 @@ class Gateway:
             await self.until(self.is_up, START_S, "the gateway did not connect")
 
     def is_up(self) -> bool:
-        """A session is live at QQ, and Hermes is through with its start."""
-        return self.sim.connections > 0 and self.state.get("gateway_state") == "running" and self.is_mine
+        """A session has become live at QQ since the start, and Hermes is through with its own."""
+        return self._sessions > self._before and self.state.get("gateway_state") == "running" and self.is_mine
+
+    @property
+    def _sessions(self) -> int:
+        counters = self.sim.world.counters
+        return counters["ready"] + counters["resumed"]
 
     @property
     def state(self) -> dict[str, Any]:
@@ -201,7 +209,7 @@ class Gateway:
         printed, _ = await command.communicate()
         return printed.decode().strip()
 
-    def say(self, text: str, user: int | str, **switches: Any) -> Said:
+    def say(self, text: str, user: int, **switches: Any) -> Said:
         """A user writes a text that the model will answer with itself."""
         return self.sim.speak(Speech(text=f"<<{text}>>", user=user, **switches))
 

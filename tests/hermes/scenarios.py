@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from tests.hermes.rig import HASTE, KILL_AT_LEDGER, PLATFORM, Gateway, Wrong
 
+WARM: Final = 900  # the user of the first turn, which is slow
 BREATH_S: Final = 5.0  # Hermes calls a message that comes sooner after an answer an interruption
 
 
@@ -43,7 +44,7 @@ def scenario(name: str, **facts: bool) -> Callable[[Callable[[Gateway], Awaitabl
     return listed
 
 
-async def warmed(one: Gateway, user: int | str = "warm") -> None:
+async def warmed(one: Gateway, user: int = WARM) -> None:
     """Start, and let the first, slow turn pass."""
     one.prepare()
     await one.start()
@@ -119,7 +120,7 @@ def killed(after_s: float) -> Callable[[Gateway], Awaitable[str]]:
     async def run(one: Gateway) -> str:
         await warmed(one)
         await asyncio.sleep(BREATH_S)
-        one.say("in flight", "warm")
+        one.say("in flight", WARM)
         await asyncio.sleep(after_s)
         one.kill()
         one.say("while dead", 2)
@@ -201,8 +202,8 @@ async def stop_with_many_chats(one: Gateway) -> str:
     await warmed(one)
     one.model.delay_s = 60
     for user in range(20):
-        one.say(f"long {user}", f"u{user}")
-    await one.until(lambda: len([b for b in one.model.asked if "long" in str(b)]) >= 20, 60, "20 turns did not begin")
+        one.say(f"long {user}", 800 + user)
+    await one.until(lambda: len([b for b in one.model.asked if "long" in str(b)]) >= 20, 150, "20 turns did not begin")
     await one.sim.network("down")
     return bounded(await one.stop(120))
 
@@ -256,10 +257,10 @@ async def token_refused(one: Gateway) -> str:
 @scenario("op 9: the session is invalid")
 async def invalid_session(one: Gateway) -> str:
     await warmed(one)
-    before = one.sim.world.counters["identifies"]
+    before, ready = one.sim.world.counters["identifies"], one.sim.world.counters["ready"]
     one.sim.faults.add("op9")
     await one.until(lambda: one.sim.world.counters["identifies"] > before, 60, "no new identify")
-    await one.until(one.is_up, 60, "no new session")
+    await one.until(lambda: one.sim.world.counters["ready"] > ready, 60, "no new session")
     one.say("after op 9", 1)
     await one.answered("after op 9")
     return f"healed with {one.sim.world.counters['identifies'] - before} identify"
@@ -309,8 +310,7 @@ async def approval_after_reconnect(one: Gateway) -> str:
     one.sim.faults.add("ws_reset")
     await one.until(lambda: one.sim.connections == 0, 10, "it was not cut")
     await one.until(lambda: one.sim.connections > 0, 30, "no new session")
-    question = one.answers("/approve")[-1]
-    one.sim.press(question.id, label="允许一次")
+    await one.sim.press("允许一次", user=1)
     await one.answered("allowed, and done", 30)
     return "the command ran"
 

@@ -5,6 +5,7 @@ Nothing here is skipped: an environment that is missing is an error.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -20,13 +21,16 @@ pytestmark = [pytest.mark.hermes, pytest.mark.timeout(180)]
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.name)
-async def test_on_a_real_gateway(scenario: Scenario, version: str, tmp_path: Path) -> None:
+def test_on_a_real_gateway(scenario: Scenario, version: str, tmp_path: Path) -> None:
     if scenario.only_new and version == "old":
         return  # there is nothing of that kind in the old one
-    async with gateway("plugin", version, tmp_path / "home", SCALE) as one:
-        try:
-            measured = await scenario.run(one)
-        except BaseException:
-            print(one.tail(), file=sys.stderr)
-            raise
-        print(f"{scenario.name}: {measured}")
+
+    async def play() -> str:
+        async with gateway("plugin", version, tmp_path / "home", SCALE) as one:
+            try:
+                return await scenario.run(one)
+            except BaseException:
+                print(one.tail(), file=sys.stderr)
+                raise
+
+    print(f"{scenario.name}: {asyncio.run(play())}")
