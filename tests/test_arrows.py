@@ -70,6 +70,7 @@ RULES = {
     "buoy.platforms": rule(*LEAVES, "buoy.protocol", "buoy.transport", libraries="msgspec"),
     "buoy.gateway": rule(*LEAVES, "buoy.durable", libraries="msgspec croniter prometheus_client"),
     "buoy.agents": rule("buoy.errors", "buoy.chat", libraries="openai"),
+    "buoy.faces.hermes_home": rule("buoy", libraries="rich yaml"),  # where Hermes is: PyYAML comes with it
     "buoy.sim": rule("buoy.protocol.wire", libraries="aiohttp msgspec uvloop"),
     "buoy.faces": rule(
         "buoy", libraries="aiohttp apprise msgspec prometheus_client rich structlog typer tzlocal uvloop"

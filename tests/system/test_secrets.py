@@ -28,6 +28,7 @@ COMMANDS = (
     *("status", "status --json", "logs -n 1000", "logs --json", "trace in/1", "doctor", "doctor --json"),
     *("inbox list --json", "inbox show in/1 --json", "outbox list --json", "outbox show out/1", "deadletter list"),
     *("deadletter list --json", "alerts list --json", "schedule list --json"),
+    *("hermes status", "hermes doctor", "hermes install --dry-run"),
 )
 AFTER_DEATH = ("status --json", "logs -n 1000")
 PAGES = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from buoy import __version__
-from buoy.faces import alerting, schedule, service_cli
+from buoy.faces import alerting, hermes_cli, schedule, service_cli
 
 if TYPE_CHECKING:
     from buoy.config import Config
@@ -197,6 +197,7 @@ _rows("deadletter", "Turns and letters that ended without success.", "dead, unsu
 
 app.add_typer(alerting.group, name="alerts")
 app.add_typer(schedule.group, name="schedule")
+app.add_typer(hermes_cli.group, name="hermes")
 for command in (service_cli.setup, service_cli.install, service_cli.uninstall, service_cli.logs):
     app.command()(command)
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +23,7 @@ from buoy.chat import Agent, Click, Message, Reply
 from buoy.errors import BuoyError, ConfigError, StoreLostError, TurnOverError
 from buoy.faces.hermes import approvals, media, registration
 from buoy.faces.hermes.account import chat_of, kind_of, place_of, target_of
-from buoy.faces.hermes.hands import Hands, Turn
+from buoy.faces.hermes.hands import Hands, Slots, Turn
 from buoy.faces.hermes.taking_over import known, take_over
 from buoy.faces.library import QQ, Gateway
 from buoy.protocol.limits import TEXT_LIMIT
@@ -55,7 +56,10 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
         super().__init__(config, Platform(name))
         self._account = account = registration.account_of(config)
         self._hands = _HANDS.setdefault(account.data_dir.absolute(), Hands())
+        self._pending_messages = Slots(self._hands)
+        self._runs_for: Any = None  # Hermes' gateway
         self._gateway: Gateway | None = None
+        self._is_cut = False  # Hermes cancels what runs
         self._is_ready = asyncio.Event()  # Hermes' ledger was taken over: turns may run
         self._is_stopping = False
         self._adopted: dict[str, str] = {}
@@ -107,7 +111,7 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
 
     async def cancel_background_tasks(self) -> None:
         """The end begins: what is cancelled now has not been answered, and runs again after the restart."""
-        self._is_stopping = True
+        self._is_stopping = self._is_cut = True
         await super().cancel_background_tasks()
 
     async def _take_over(self, gateway: Gateway) -> None:
@@ -162,8 +166,10 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
             if is_new:
                 turn.event = await self._event_of(message, scene, ident)
                 turn.session = self._session_of(turn.event.source)
-                await self.handle_message(turn.event)
-            await self._over(turn)
+                await self._hand_over(turn)
+            while not await self._is_done(turn):
+                log.info("handed over again: Hermes had dropped message %s", message.id)
+                await self._hand_over(turn)
         except asyncio.CancelledError:
             if turn.event is None or not self._is_busy(turn.session):
                 self._hands.drop(turn)  # Hermes does not have it, or not any more
@@ -171,17 +177,30 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
         self._hands.drop(turn)
         return None  # what there was to say was said
 
-    async def _over(self, turn: Turn) -> None:
-        """Wait until the turn is over: said so, or swallowed and its session idle."""
+    async def _hand_over(self, turn: Turn) -> None:
+        """Give a turn to Hermes, and see what it did with it."""
+        turn.is_dropped, text = False, turn.event.text
+        await self.handle_message(turn.event)
+        is_word = turn.event.text != text and turn.event.text.startswith(("/approve", "/deny"))  # "yes" to an approval
+        if turn.is_command or (is_word and not turn.is_begun):
+            turn.over.set()
+        is_fed = getattr(self._runner, "_busy_input_mode", "") == "steer"
+        turn.is_taken |= is_fed or turn.is_in(self._stored(turn.session))
+
+    async def _is_done(self, turn: Turn) -> bool:
+        """Wait until the turn is over: said so, or swallowed and its session idle. False: Hermes has dropped it."""
         idle = 0
         while not turn.over.is_set():
             try:
                 async with asyncio.timeout(LOOK_S):
                     await turn.over.wait()
             except TimeoutError:
+                if turn.is_answered and not turn.is_begun:
+                    return True
                 idle = 0 if turn.is_begun or self._stops() or self._is_busy(turn.session) else idle + 1
                 if idle == 2:  # at the first look it may be between two turns of a chain
-                    return
+                    return turn.is_taken and not turn.is_dropped
+        return True
 
     async def _restored(self) -> None:
         """Wait while Hermes restores sessions at its start: it would queue a message and call it complete."""
@@ -203,7 +222,26 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
     async def on_processing_complete(self, event: Any, outcome: Any) -> None:
         """Hermes is done with an event, whatever came of it: it has told the user."""
         del outcome
-        self._hands.complete(event, is_stopping=self._stops())
+        self._hands.complete(event, is_stopping=self._is_cut or self._drains)
+
+    def set_message_handler(self, handler: Any) -> None:
+        """Take the handler of Hermes' gateway, and notice what it is given beside a turn: commands, answers."""
+
+        async def handled(event: Any) -> Any:
+            turn = self._hands.of_event(event)
+            if turn is not None and not turn.is_begun:
+                turn.is_command = True
+            return await handler(event)
+
+        self._runs_for = getattr(handler, "__self__", None)
+        super().set_message_handler(handled)
+
+    def get_pending_message(self, session_key: str) -> Any:
+        """Give what is in store to what runs, which goes on with it."""
+        event = super().get_pending_message(session_key)
+        if event is not None:
+            self._hands.followed(session_key, event, self._stored)
+        return event
 
     async def _event_of(self, message: Message, scene: str, ident: str) -> Any:
         files = await media.fetched(message.attachments)
@@ -243,41 +281,56 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
         max_retries: int = 0,
         base_delay: float = 0.0,
     ) -> Any:
-        """Send a final reply: the end of its turn is the same commit. Retries are our outbox's."""
-        del metadata, max_retries, base_delay
-        return await self._send(chat_id, content, reply_to, last=True)
+        """Send a reply: where it is final the end of its turn is the same commit. Retries are our outbox's.
+
+        Hermes marks final replies; those to commands beside a turn are marked by newer ones only. Its notices that a
+        message waits, or interrupts, come this way as well.
+        """
+        del max_retries, base_delay
+        turn = self._hands.answering(reply_to)
+        is_final = bool((metadata or {}).get("notify")) or (turn is not None and turn.is_command)
+        return await self._send(chat_id, content, reply_to, last=is_final)
 
     async def _send(self, chat_id: str, content: str, reply_to: str | None, *, last: bool) -> Any:
         if not content.strip():
             return SendResult(success=True)
+        find = self._hands.ending if last else self._hands.speaking
+        turns = find(chat_id, reply_to, self._stored)
+        last = last or any(turn.is_followed for turn in turns)
         gateway = self._gateway
         if gateway is None:
+            for turn in turns if last else ():
+                turn.is_dropped = True  # its answer is lost with this adapter: the next one asks for it again
             return SendResult(success=False, error="Buoy is stopped; nothing was queued", retryable=True)
-        turn = self._hands.answering(chat_id, reply_to)
-        if turn is not None and not last and content.strip() in turn.message.delivered:
-            return SendResult(success=True)  # an earlier run of this turn said so
+        if turns and content.strip() in turns[0].message.delivered:  # an earlier run said so
+            for turn in turns if last else ():
+                turn.is_answered = True
+            return SendResult(success=True)
         try:
-            number = await self._put(gateway, turn, chat_id, content, last=last)
+            number = await self._put(
+                gateway, turns, chat_id, Reply(content, markdown=self._account.markdown), last=last
+            )
         except (BuoyError, RuntimeError, TypeError) as error:  # NonsenseError is a TypeError
             return SendResult(success=False, error=f"not queued: {error}", retryable=isinstance(error, BuoyError))
         return SendResult(success=True, message_id=f"buoy:{number}")
 
-    async def _put(self, gateway: Gateway, turn: Turn | None, chat_id: str, content: str, *, last: bool) -> int:
-        """Commit a letter, with the end of its turn where it has come; returns its row."""
-        if turn is not None and turn.line is not None:
-            is_last = last and not turn.is_answered
-            turn.is_answered |= last
+    async def _put(self, gateway: Gateway, turns: list[Turn], chat_id: str, reply: Reply, *, last: bool) -> int:
+        """Commit a letter, with the end of its turns where it has come; returns its row."""
+        lines = [turn.line for turn in turns if turn.line is not None]
+        if lines:
+            for turn in turns if last else ():
+                turn.is_answered = True
             try:
-                return await turn.line.say(Reply(content, markdown=self._account.markdown), last=is_last)
+                return await lines[0].say(reply, last=last, also=lines[1:])
             except TurnOverError:
-                pass  # media after the final reply, a notice of an error: a letter of its own
+                pass  # a notice of an error: a letter of its own
             except BaseException:
-                turn.is_answered &= not is_last
+                for turn in turns if last else ():
+                    turn.is_answered = False
                 raise
         number = 0
-        for piece in split(content, TEXT_LIMIT):
-            reply = Reply(piece, markdown=self._account.markdown)
-            number = (await gateway.send(target_of(chat_id), reply)).id
+        for piece in split(reply.text, TEXT_LIMIT):
+            number = (await gateway.send(target_of(chat_id), replace(reply, text=piece))).id
         return number
 
     async def get_chat_info(self, chat_id: str) -> dict[str, Any]:
@@ -305,15 +358,12 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
         shown = command if len(command) <= 1000 else f"{command[:1000]} ..."
         text = f"⚠️ {description}\n\n{shown}\n\n/approve · /approve session · /approve always · /deny"
         buttons = _PROMPTS.ask(session_key, waiting, with_always=allow_permanent)
-        turn, gateway = self._hands.answering(chat_id, None), self._gateway
-        reply = Reply(text, markdown=True, buttons=buttons)
+        gateway = self._gateway
+        if gateway is None:
+            return SendResult(success=False, error="Buoy is stopped")
+        turns = self._hands.ending(chat_id, None, self._stored)[:1]
         try:
-            if turn is not None and turn.line is not None:
-                number = await turn.line.say(reply)
-            elif gateway is not None:
-                number = (await gateway.send(target_of(chat_id), reply)).id
-            else:
-                return SendResult(success=False, error="Buoy is stopped")
+            number = await self._put(gateway, turns, chat_id, Reply(text, markdown=True, buttons=buttons), last=False)
         except (BuoyError, TypeError) as error:
             return SendResult(success=False, error=f"not queued: {error}")
         return SendResult(success=True, message_id=f"buoy:{number}")
@@ -350,11 +400,22 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
     @property
     def _runner(self) -> Any:
         """Hermes' gateway; older ones tell it to some adapters only."""
-        return getattr(self, "gateway_runner", None) or getattr(self._message_handler, "__self__", None)
+        return getattr(self, "gateway_runner", None) or self._runs_for
+
+    @property
+    def _drains(self) -> bool:
+        """Hermes ends."""
+        return bool(getattr(self._runner, "_draining", False))
 
     def _stops(self) -> bool:
         """Hermes ends, or this adapter does: what is cut off now is to be run again."""
-        return self._is_stopping or bool(getattr(self._runner, "_draining", False))
+        return self._is_stopping or self._drains
+
+    def _stored(self, session: str) -> list[Any]:
+        """The events that Hermes has in store for a session: its next one, those behind it, one that may yet grow."""
+        slot, grows = self._pending_messages.get(session), getattr(self, "_text_debounce", {}).get(session)
+        behind = getattr(self._runner, "_queued_events", {}).get(session) or ()
+        return [one for one in (slot, *behind, getattr(grows, "event", None)) if one is not None]
 
     def _is_busy(self, session: str) -> bool:
         """Hermes has something of a session in hand, or in store."""
