@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -91,6 +92,17 @@ def both_down(rig: Rig) -> Seen:
     counted = rig.count(settle_s=rig.pick(4, 20))
     values = {"after_s": _after(rig, one, healed_at), "cpu": f"{cpu:.0%}"}
     return Seen(counted.is_right and cpu < 0.5, _told(counted) | values)
+
+
+def accepted_then_cut(rig: Rig) -> Seen:
+    """QQ takes the reply, and the connection breaks before it says so."""
+    home = rig.home()
+    rig.start(home, warm=True)
+    rig.fault("accept_then_reset", endpoint="send", count=1)
+    one = rig.say()
+    rig.answered([one], 20)
+    counted = rig.count(settle_s=rig.pick(5, 20))
+    return Seen(counted.is_right, _told(counted))
 
 
 def killed(at_s: float) -> Callable[[Rig], Seen]:
@@ -185,6 +197,25 @@ def hundred_failures(rig: Rig) -> Seen:
     counted = rig.count(settle_s=2)
     right = counted.is_right and tries > ATTEMPTS and alive and told and healed and home.state() == "connected"
     return Seen(right, _told(counted) | {"tries": tries, "told": told, "healed_s": healed_s, "alive": alive})
+
+
+def cut_after_hello(rig: Rig) -> Seen:
+    """Each new session is cut half a second after READY."""
+    home = rig.home()
+    rig.start(home, warm=True)
+    before = rig.counter("connects")
+    fault = rig.fault("drop_after_ready", seconds=0.5, count=None)
+    rig.fault("ws_reset")
+    time.sleep(12)
+    tries = rig.counter("connects") - before
+    told = home.state() in TROUBLES
+    rig.qq.ask("DELETE", f"/faults/{fault}")
+    rig.wait(rig.is_connected, rig.pick(20, 90))
+    time.sleep(1)
+    one = rig.say()
+    rig.answered([one], rig.pick(10, 60))
+    counted = rig.count(settle_s=2)
+    return Seen(counted.is_right and tries <= 10, _told(counted) | {"tries": tries, "told": told})
 
 
 def closed_socket(rig: Rig) -> Seen:
@@ -289,6 +320,26 @@ def send(rig: Rig) -> Seen:
     live = _copies_of(rig, "mark-send-live", 5)
     told = first.stdout + first.stderr + second.stdout + second.stderr
     return Seen((alone, live) == (1, 1), {"alone": alone, "live": live, "output": told})
+
+
+def approval(rig: Rig) -> Seen:
+    """A command waits for consent; the connection breaks and comes back; then somebody presses the button."""
+    home = rig.home()
+    rig.start(home, warm=True)
+    command = {"name": "terminal", "arguments": json.dumps({"command": f"rm -rf {rig.folder}/nothing-here"})}
+    call = {"id": "c1", "type": "function", "function": command}
+    rig.model.set(script=[{"content": None, "tool_calls": [call]}, "mark-approved"])
+    rig.say()
+    asked = rig.wait(lambda: any(row.get("keyboard") for row in rig.shown()), 30)
+    ready = rig.counter("ready") + rig.counter("resumed")
+    rig.websocket.resets()
+    rig.websocket.opens()
+    back = rig.wait(lambda: rig.counter("ready") + rig.counter("resumed") > ready, rig.pick(20, 90))
+    if asked:
+        keys = [key for row in rig.shown() for line in row.get("keyboard") or () for key in line]
+        rig.qq.ask("POST", "/press", button=keys[0]["label"], user=0)
+    resolved = _copies_of(rig, "mark-approved", 20)
+    return Seen(asked and back and resolved == 1, {"asked": asked, "resolved": resolved == 1})
 
 
 def same_bot(rig: Rig) -> Seen:
@@ -434,6 +485,11 @@ SCENARIOS = (
         for at_s in KILL_AT_S
     ),
     Scenario(
+        accepted_then_cut,
+        ("QQ takes the reply, the connection breaks before it says so", "one copy", _ONCE_EN + ", {twice} twice"),
+        ("QQ 已收下回复，应答前连接断开", "一份", _ONCE_ZH + "，{twice} 条重复"),
+    ),
+    Scenario(
         killed_before_ledger,
         ("kill -9 when the reply is out and Hermes' delivery ledger does not know it yet", "once", _ONCE_EN),
         ("回复已发出、Hermes 的投递账本尚未记录时 kill -9", "一次", _ONCE_ZH),
@@ -466,6 +522,15 @@ SCENARIOS = (
             "存活、告知、自愈",
             "尝试 {tries} 次；已告知：{told}；重新连上：{healed_s}；" + _ONCE_ZH,
         ),
+    ),
+    Scenario(
+        cut_after_hello,
+        (
+            "each session is cut 0.5 s after READY, for 12 s",
+            "at most 10 connects, healed",
+            "{tries} connects; told: {told}; " + _ONCE_EN,
+        ),
+        ("每次 READY 后 0.5 秒被断开，持续 12 秒", "至多 10 次连接，自愈", "连接 {tries} 次；已告知：{told}；" + _ONCE_ZH),
     ),
     Scenario(
         closed_socket,
@@ -516,6 +581,11 @@ SCENARIOS = (
         send,
         ("`hermes send` to the home channel, without a gateway and beside one", "once each", "without: {alone}, beside: {live}"),
         ("`hermes send` 到主会话：无网关时、网关旁", "各一次", "无网关：{alone}，网关旁：{live}"),
+    ),
+    Scenario(
+        approval,
+        ("an approval button is pressed after a reconnect", "resolves", "asked: {asked}; resolved: {resolved}"),
+        ("重连之后按下批准按钮", "生效", "已询问：{asked}；已生效：{resolved}"),
     ),
     Scenario(
         same_bot,

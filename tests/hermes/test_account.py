@@ -35,6 +35,8 @@ def test_the_environment_alone_is_enough_and_names_the_home() -> None:
     env = {"QQ_APP_ID": "7", "QQ_CLIENT_SECRET": "s", "BUOY_HOME_CHANNEL": "ABC"}
     assert account.of_environment(env) == EXTRA | {"home_channel": {"chat_id": "ABC", "name": "home"}}
     assert account.of_environment(env | {"BUOY_HOME_CHANNEL": " "}) == EXTRA
+    home = {"home_channel": {"chat_id": "ABC", "name": "home"}}
+    assert account.of_environment({"BUOY_HOME_CHANNEL": "ABC"}) == home, "the account may stand in config.yaml"
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,8 @@ def test_markdown_can_be_switched_off(value: object, *, is_markdown: bool) -> No
 
 def test_tables_are_checked_and_named() -> None:
     assert account.read(EXTRA | {"turns": {"parallel": 3}}, {}, HOME).tables()["turns"].parallel == 3
+    for told in ({}, {"turns": {"timeout_s": 60}}):
+        assert account.read(EXTRA | told, {}, HOME).tables()["turns"].parallel == account.PARALLEL < 10, "Hermes' threads"
     with pytest.raises(ConfigError, match="parallels") as caught:
         account.read(EXTRA | {"turns": {"parallels": 3}}, {}, HOME).tables()
     assert "\n" not in str(caught.value)

@@ -22,6 +22,7 @@ _NAMES: Final = {
     "api_base": ("QQ_API_BASE",),
     "token_url": ("QQ_TOKEN_URL",),
 }
+PARALLEL: Final = 8  # Hermes has ten threads for turns, and needs one to stop: what it has none for waits on our disk
 _SCENES: Final = ("group", "channel", "dm")
 
 
@@ -50,8 +51,9 @@ class Account:
         from buoy.errors import ConfigError  # noqa: PLC0415
 
         kinds = {"turns": settings.Turns, "outbox": settings.Outbox, "retention": settings.Retention}
+        tables = {**self.settings, "turns": {"parallel": PARALLEL} | dict(self.settings.get("turns", {}))}
         try:
-            return {name: msgspec.convert(dict(table), kinds[name]) for name, table in self.settings.items()}
+            return {name: msgspec.convert(dict(table), kinds[name]) for name, table in tables.items()}
         except msgspec.ValidationError as error:
             raise ConfigError(f"platform buoy: extra: {error}; docs/settings.md lists what may stand there") from None
 
@@ -77,14 +79,15 @@ def read(extra: Mapping[str, Any], environ: Mapping[str, str], hermes_home: Path
 
 
 def of_environment(environ: Mapping[str, str]) -> dict[str, Any] | None:
-    """What the environment alone configures, as Hermes wants it: the platform's ``extra``; None: not enough."""
+    """What the environment configures, as Hermes wants it: the platform's ``extra``, the home channel; None: nothing.
+
+    A home channel counts alone, too: the credentials may stand in config.yaml.
+    """
     app_id, secret = _first(environ, _NAMES["app_id"]), _first(environ, _NAMES["client_secret"])
-    if not (app_id and secret):
-        return None
-    told: dict[str, Any] = {"app_id": app_id, "client_secret": secret}
+    told: dict[str, Any] = {"app_id": app_id, "client_secret": secret} if app_id and secret else {}
     if home := environ.get(HOME, "").strip():
         told["home_channel"] = {"chat_id": home, "name": "home"}
-    return told
+    return told or None
 
 
 def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str:
