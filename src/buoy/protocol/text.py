@@ -210,7 +210,7 @@ _INLINE: Final = re.compile(
     r"""(?P<tick>`{1,3})(?P<code>[^`\n]+)(?P=tick)
     | !?\[(?P<label>[^\[\]\n]*)\]\((?P<target>[^()\s<>]*(?:\([^()\s]*\)[^()\s<>]*)?)\)
     | <(?P<auto>https?://[^<>\s]+)>
-    | (?P<url>https?://[^\s*<>()\[\]`~]+)
+    | (?P<url>https?://[^\s*<>()\[\]`~\\]+)
     | \\(?P<escaped>[!-/:-@\[-`{-~])
     | (?P<mark>\*+|_+|~~)""",
     re.VERBOSE,
@@ -273,7 +273,7 @@ def _is_word(character: str) -> bool:
 
 
 _MARKS: Final = re.compile(
-    r"""(?P<url>https?://[^\s*<>()\[\]`~]+)
+    r"""(?P<url>https?://[^\s*<>()\[\]`~\\]+)
     | (?P<word>(?<=[A-Za-z0-9])_+(?=[A-Za-z0-9]))
     | (?P<mark>[*_`~<>\[\]] | \\(?=[!-/:-@\[-`{-~]) | ^(?:\s{0,3})\#(?=\#{0,5}\s))""",
     re.VERBOSE | re.MULTILINE,
