@@ -34,7 +34,7 @@ def run(scenario: Scenario, key: Key, folder: Path, *, is_full: bool) -> tuple[S
     with rig(folder, column, version, is_full=is_full) as stage:
         try:
             seen = scenario.run(stage)
-        except Exception as error:  # noqa: BLE001  a scenario that breaks is a result as well
+        except Exception as error:
             seen = Seen(is_right=False, values={"broke": f"{type(error).__name__}: {error}".partition("\n")[0]})
         if not seen.is_right:
             tail = "\n".join(f"--- {home.folder}\n{home.log()[-TAIL:]}" for home in stage.homes)
@@ -53,7 +53,9 @@ def main() -> int:
     asked = options.parse_args()
     columns = (BUILTIN, BUOY) if asked.table else tuple(asked.column or [BUOY])
     chosen = [one for one in SCENARIOS if not asked.only or one.name.startswith(tuple(asked.only))]
-    keys = [(one.name, column, version) for one in chosen for column in columns for version in asked.version or VERSIONS]
+    keys = [
+        (one.name, column, version) for one in chosen for column in columns for version in asked.version or VERSIONS
+    ]
     folder = Path(tempfile.mkdtemp(prefix="buoy-hermes-"))
     results = dict(_run_all(chosen, keys, folder, workers=asked.workers, is_full=asked.full or asked.table))
     wrong = [key for key, seen in results.items() if not seen.is_right and key[1] == BUOY]

@@ -92,7 +92,8 @@ def table(results: Mapping[Key, Seen], language: str, *, date: str, buoy: str) -
     for scenario in SCENARIOS:
         done, bound, _ = scenario.en if language == "en" else scenario.zh
         cells = [
-            told(scenario, results[key], language) if (key := (scenario.name, *head)) in results else "" for head in heads
+            told(scenario, results[key], language) if (key := (scenario.name, *head)) in results else ""
+            for head in heads
         ]
         lines.append("| " + " | ".join([done.format(outage="120 s", both="60 s"), bound, *cells]) + " |")
     return "\n".join(lines) + "\n"

@@ -49,7 +49,8 @@ def test_markdown_can_be_switched_off(value: object, *, is_markdown: bool) -> No
 def test_tables_are_checked_and_named() -> None:
     assert account.read(EXTRA | {"turns": {"parallel": 3}}, {}, HOME).tables()["turns"].parallel == 3
     for told in ({}, {"turns": {"timeout_s": 60}}):
-        assert account.read(EXTRA | told, {}, HOME).tables()["turns"].parallel == account.PARALLEL < 10, "Hermes' threads"
+        tables = [account.read(EXTRA | told, {}, HOME).tables(threads) for threads in (10, 6, 1)]
+        assert [one["turns"].parallel for one in tables] == [8, 4, 1], "Hermes needs threads to stop"
     with pytest.raises(ConfigError, match="parallels") as caught:
         account.read(EXTRA | {"turns": {"parallels": 3}}, {}, HOME).tables()
     assert "\n" not in str(caught.value)

@@ -30,7 +30,7 @@ def register(ctx: Any) -> None:
 
 
 def _redirect(api: str) -> None:
-    import httpx  # noqa: PLC0415  Hermes' own
+    import httpx  # noqa: PLC0415  Hermes' own  # type: ignore[import-not-found]
 
     request = httpx.AsyncClient.request
 
@@ -50,8 +50,7 @@ def _hurry() -> None:
     except ImportError:
         pass
     else:
-        limits.BACKOFF_S, limits.FIRST_RETRY_S = (0.05,), (0.0, 0.05)
-        limits.CONNECT_PACE_S, limits.PROBE_S = 0.01, 2.0
+        vars(limits).update(BACKOFF_S=(0.05,), FIRST_RETRY_S=(0.0, 0.05), CONNECT_PACE_S=0.01, PROBE_S=2.0)
     from gateway.platforms.qqbot import adapter  # noqa: PLC0415  Hermes' own
 
     adapter.RECONNECT_BACKOFF = [0.05]

@@ -22,7 +22,7 @@ _NAMES: Final = {
     "api_base": ("QQ_API_BASE",),
     "token_url": ("QQ_TOKEN_URL",),
 }
-PARALLEL: Final = 8  # Hermes has ten threads for turns, and needs one to stop: what it has none for waits on our disk
+SPARE: Final = 2  # threads that turns leave to Hermes: with none it cannot stop, and waits half a minute for each turn
 _SCENES: Final = ("group", "channel", "dm")
 
 
@@ -39,8 +39,8 @@ class Account:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Tables ``turns``, ``outbox``, ``retention`` of docs/settings.md."""
 
-    def tables(self) -> dict[str, Any]:
-        """The tables as their types.
+    def tables(self, threads: int = 10) -> dict[str, Any]:
+        """The tables as their types; no more turns at a time than Hermes has threads for, unless somebody says so.
 
         Raises:
             ConfigError: a key or a value cannot be.
@@ -51,7 +51,10 @@ class Account:
         from buoy.errors import ConfigError  # noqa: PLC0415
 
         kinds = {"turns": settings.Turns, "outbox": settings.Outbox, "retention": settings.Retention}
-        tables = {**self.settings, "turns": {"parallel": PARALLEL} | dict(self.settings.get("turns", {}))}
+        tables = {
+            **self.settings,
+            "turns": {"parallel": max(1, threads - SPARE)} | dict(self.settings.get("turns", {})),
+        }
         try:
             return {name: msgspec.convert(dict(table), kinds[name]) for name, table in tables.items()}
         except msgspec.ValidationError as error:

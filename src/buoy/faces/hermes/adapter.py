@@ -44,6 +44,13 @@ _PROMPTS: Final = approvals.Prompts()  # as the approvals themselves, they live 
 log = logging.getLogger("buoy.hermes")
 
 
+def _threads() -> int:
+    """Count the threads that Hermes runs turns on: ten of its own, older ones those of the loop."""
+    from gateway.run import GatewayRunner  # noqa: PLC0415  Hermes' own, and heavy where no gateway runs
+
+    return 10 if hasattr(GatewayRunner, "_get_executor") else min(32, (os.cpu_count() or 1) + 4)
+
+
 class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there when types are checked
     """One bot on QQ as a platform of Hermes."""
 
@@ -85,7 +92,7 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
                 deadline_s=STOP_S,
                 environ=os.environ,
                 on_state=self._state_changed,
-                **account.tables(),
+                **account.tables(_threads()),
             )
             await gateway.start()
         except BuoyError as error:
@@ -289,6 +296,8 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
         del max_retries, base_delay
         turn = self._hands.answering(reply_to)
         is_final = bool((metadata or {}).get("notify")) or (turn is not None and turn.is_command)
+        if is_final and turn is not None and self._is_interrupted(turn.session):
+            return SendResult(success=True)  # "Operation interrupted" is no answer: the turn runs again
         return await self._send(chat_id, content, reply_to, last=is_final)
 
     async def _send(self, chat_id: str, content: str, reply_to: str | None, *, last: bool) -> Any:
@@ -389,6 +398,11 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
 
         resolved = resolve_gateway_approval(*answer)
         log.info("approval %s for %s: %d resolved", answer[1], session, resolved)
+
+    def _is_interrupted(self, session: str) -> bool:
+        """Hermes ends, and has cut this session's turn off: 0.13 says so in the place of its answer."""
+        entry = getattr(self._session_store, "_entries", {}).get(session)
+        return self._drains and bool(getattr(entry, "resume_pending", False))
 
     def _is_allowed(self, user: str, scene: str, chat: str) -> bool:
         """Hermes has not taken this user off its list since; older ones cannot be asked."""
