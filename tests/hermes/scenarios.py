@@ -27,7 +27,7 @@ TROUBLES = ("retrying", "fatal", "disconnected")  # what Hermes' runtime status 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A function, and how its row of the table reads: ``en`` and ``zh`` are (what is done, its bound, what was seen)."""
+    """A function, and its row of the table in two languages: what is done, its bound, what was seen."""
 
     run: Callable[[Rig], Seen]
     en: tuple[str, str, str]
@@ -260,7 +260,7 @@ def token_revoked(rig: Rig) -> Seen:
 
 
 def invalid_session(rig: Rig) -> Seen:
-    """The token is taken back, and the WebSocket cut: RESUME is answered with op 9, and so is IDENTIFY with that token."""
+    """The token is taken back, and the WebSocket cut: whoever comes with the old one gets op 9."""
     home = rig.home()
     rig.start(home, warm=True)
     identifies = rig.counter("identifies")

@@ -40,7 +40,8 @@ WORDS = {
         columns={BUILTIN: "builtin", BUOY: "Buoy"},
         intro=(
             "Measured on {date}: real gateways of Hermes Agent {versions}, Buoy {buoy}, a simulated QQ, a fake model. "
-            "✗ marks what misses its bound. Raw: [hermes-measured.json](hermes-measured.json); again: `make hermes-table`."
+            "✗ marks what misses its bound. Raw: [hermes-measured.json](hermes-measured.json); "
+            "again: `make hermes-table`."
         ),
     ),
     "zh": Words(

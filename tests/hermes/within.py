@@ -30,7 +30,7 @@ def register(ctx: Any) -> None:
 
 
 def _redirect(api: str) -> None:
-    import httpx  # noqa: PLC0415  Hermes' own  # type: ignore[import-not-found]
+    import httpx  # noqa: PLC0415  Hermes' own
 
     request = httpx.AsyncClient.request
 
