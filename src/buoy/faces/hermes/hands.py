@@ -157,9 +157,17 @@ class Hands:
             turn.is_taken = True
 
     def followed(self, session: str, event: Any, stored: Stored) -> None:
-        """What runs in a session goes on with this event, which was in store until now."""
-        for turn in self._open(lambda one: one.session == session and one.runs(stored) and not one.is_in([event])):
-            turn.is_followed = True
+        """What runs in a session goes on with this event, which was in store until now.
+
+        None: with what was fed to it and came too late, if anything did.
+        """
+        running = self._open(lambda one: one.session == session and one.runs(stored))
+        if event is None:
+            next_ones = [turn for turn in running if not turn.is_begun]
+        else:
+            next_ones = [turn for turn in running if turn.is_in([event])]
+        for turn in running:
+            turn.is_followed = bool(next_ones or event) and turn not in next_ones
 
     def complete(self, event: Any, *, is_stopping: bool) -> None:
         """Hermes is done with an event. What it leaves without an answer because it stops is not over.
