@@ -147,6 +147,7 @@ def test_what_was_fed_to_a_run_ends_with_it() -> None:
     it.fed("elsewhere", "B")
     it.handed("on its way")
     assert it.ending("A", "one") == ["one", "two"]
+    assert it.speaking("A", None) == ["one"], "a later run of it says the same"
 
 
 def test_what_was_merged_ends_with_the_event_that_it_was_merged_into() -> None:

@@ -71,6 +71,7 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
     async def connect(self, *, is_reconnect: bool = False) -> bool:
         """Start Buoy's gateway. True also while QQ cannot be reached: it comes back by itself, and says how it is."""
         del is_reconnect  # what has to survive is on disk, or in a table of the process
+        self._is_stopping = self._is_cut = False
         account = self._account
         if not account.is_complete:
             self._set_fatal_error("buoy_settings", "no app_id and client_secret; see docs/hermes.md", retryable=False)

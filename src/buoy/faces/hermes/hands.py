@@ -110,7 +110,7 @@ class Hands:
     # --- replies ----------------------------------------------------------------------------------------------
 
     def speaking(self, chat: str, reply_to: str | None, stored: Stored) -> list[Turn]:
-        """Find the turn that something said on the way belongs to: the one that it answers, else the newest that runs.
+        """Find the turn that something said on the way belongs to: the one that it answers, else the one that runs.
 
         Several, the newest first: it is the last of all these. None: nobody asked for it.
         """
@@ -137,7 +137,8 @@ class Hands:
     def _named(self, chat: str, reply_to: str | None, stored: Stored) -> Turn | None:
         if (turn := self.answering(reply_to)) is not None:
             return turn
-        return next(iter(self._open(lambda one: one.chat == chat and one.runs(stored))), None)
+        running = self._open(lambda one: one.chat == chat and one.runs(stored))
+        return next((turn for turn in running if turn.is_begun), running[0] if running else None)
 
     def _open(self, wanted: Callable[[Turn], bool]) -> list[Turn]:
         """Those that wait for a final reply, the newest first."""
