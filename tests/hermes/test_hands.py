@@ -147,6 +147,7 @@ def test_what_was_fed_to_a_run_ends_with_it() -> None:
     it.fed("elsewhere", "B")
     it.handed("on its way")
     assert it.ending("A", "one") == ["one", "two"]
+    assert it.speaking("A", None) == ["one"], "a later run of it says the same"
 
 
 def test_what_was_merged_ends_with_the_event_that_it_was_merged_into() -> None:
@@ -187,6 +188,27 @@ def test_a_run_that_goes_on_with_the_next_message_says_the_last_of_the_first_the
     assert it.speaking("A", None) == ["two"]
     assert it.ending("A", "one") == ["two"], "Hermes names the message that its run began with"
     assert not two.is_followed
+
+
+def test_a_run_goes_on_with_what_was_fed_to_it_too_late() -> None:
+    it = Hermes()
+    one = it.begun("one")
+    it.hands.followed("A", None, it.stored)
+    assert not one.is_followed
+    two = it.fed("two")
+    it.hands.followed("A", None, it.stored)
+    assert (one.is_followed, two.is_followed) == (True, False)
+    assert it.ending("A", "one") == ["one", "two"]
+    assert it.speaking("A", None) == ["one"]
+    one.is_answered = True
+    assert it.ending("A", "one") == ["two"]
+
+
+def test_a_run_goes_on_with_an_event_of_nobody() -> None:
+    it = Hermes()
+    one = it.begun("one")
+    it.hands.followed("A", Event("of Hermes"), it.stored)
+    assert one.is_followed
 
 
 def test_an_interrupted_turn_ends_with_the_answer_to_what_interrupted_it() -> None:

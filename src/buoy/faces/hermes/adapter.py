@@ -21,8 +21,8 @@ from gateway.session import build_session_key
 
 from buoy.chat import Agent, Click, Message, Reply
 from buoy.errors import BuoyError, ConfigError, StoreLostError, TurnOverError
-from buoy.faces.hermes import approvals, media, registration
-from buoy.faces.hermes.account import chat_of, kind_of, place_of, target_of
+from buoy.faces.hermes import access, approvals, media, registration
+from buoy.faces.hermes.account import ALLOWED_USERS, chat_of, kind_of, place_of, target_of
 from buoy.faces.hermes.hands import Hands, Slots, Turn
 from buoy.faces.hermes.taking_over import known, take_over
 from buoy.faces.library import QQ, Gateway
@@ -62,6 +62,8 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
     def __init__(self, config: Any, name: str) -> None:
         super().__init__(config, Platform(name))
         self._account = account = registration.account_of(config)
+        people = os.environ.get("QQ_ALLOWED_USERS" if name == "qqbot" else ALLOWED_USERS, "")
+        self._access = access.read(config.extra or {}, people)
         self._hands = _HANDS.setdefault(account.data_dir.absolute(), Hands())
         self._pending_messages = Slots(self._hands)
         self._runs_for: Any = None  # Hermes' gateway
@@ -76,6 +78,7 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
     async def connect(self, *, is_reconnect: bool = False) -> bool:
         """Start Buoy's gateway. True also while QQ cannot be reached: it comes back by itself, and says how it is."""
         del is_reconnect  # what has to survive is on disk, or in a table of the process
+        self._is_stopping = self._is_cut = False
         account = self._account
         if not account.is_complete:
             self._set_fatal_error("buoy_settings", "no app_id and client_secret; see docs/hermes.md", retryable=False)
@@ -163,11 +166,16 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
 
     async def _answer(self, message: Message) -> str | None:
         """One turn: hand the message to Hermes, and wait until Hermes is done with it."""
+        scene, ident = place_of(message.conversation)
+        if not self._access.admits(scene, ident, message.sender.id):
+            log.info(
+                "not handed over: %s may not write in %s, by the policies of the platform", message.sender.id, ident
+            )
+            return None
         await self._is_ready.wait()
         if (owed := self._adopted.pop(message.id, None)) is not None:
             return owed  # Hermes had answered when it was killed
         await self._restored()
-        scene, ident = place_of(message.conversation)
         turn, is_new = self._hands.take(message, chat_of(scene, ident))
         try:
             if is_new:
@@ -244,24 +252,26 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
         super().set_message_handler(handled)
 
     def get_pending_message(self, session_key: str) -> Any:
-        """Give what is in store to what runs, which goes on with it."""
+        """Give what is in store to what ran, which goes on with it: Hermes asks when a run has ended."""
         event = super().get_pending_message(session_key)
-        if event is not None:
-            self._hands.followed(session_key, event, self._stored)
+        self._hands.followed(session_key, event, self._stored)
         return event
 
     async def _event_of(self, message: Message, scene: str, ident: str) -> Any:
         files = await media.fetched(message.attachments)
+        source = self.build_source(
+            chat_id=chat_of(scene, ident),
+            chat_name=ident,
+            chat_type=kind_of(scene),
+            user_id=message.sender.id,
+            user_name=message.sender.name or None,
+        )
+        if self._access.vouches(scene, ident) and hasattr(source, "role_authorized"):  # new in 0.19
+            source.role_authorized = True
         return MessageEvent(
             text="\n".join(filter(None, (message.text, *files.labels))),
             message_type=_type_of(message, files),
-            source=self.build_source(
-                chat_id=chat_of(scene, ident),
-                chat_name=ident,
-                chat_type=kind_of(scene),
-                user_id=message.sender.id,
-                user_name=message.sender.name or None,
-            ),
+            source=source,
             raw_message=message.raw,
             message_id=message.id,
             media_urls=list(files.paths),

@@ -110,7 +110,7 @@ class Hands:
     # --- replies ----------------------------------------------------------------------------------------------
 
     def speaking(self, chat: str, reply_to: str | None, stored: Stored) -> list[Turn]:
-        """Find the turn that something said on the way belongs to: the one that it answers, else the newest that runs.
+        """Find the turn that something said on the way belongs to: the one that it answers, else the one that runs.
 
         Several, the newest first: it is the last of all these. None: nobody asked for it.
         """
@@ -137,7 +137,8 @@ class Hands:
     def _named(self, chat: str, reply_to: str | None, stored: Stored) -> Turn | None:
         if (turn := self.answering(reply_to)) is not None:
             return turn
-        return next(iter(self._open(lambda one: one.chat == chat and one.runs(stored))), None)
+        running = self._open(lambda one: one.chat == chat and one.runs(stored))
+        return next((turn for turn in running if turn.is_begun), running[0] if running else None)
 
     def _open(self, wanted: Callable[[Turn], bool]) -> list[Turn]:
         """Those that wait for a final reply, the newest first."""
@@ -157,9 +158,17 @@ class Hands:
             turn.is_taken = True
 
     def followed(self, session: str, event: Any, stored: Stored) -> None:
-        """What runs in a session goes on with this event, which was in store until now."""
-        for turn in self._open(lambda one: one.session == session and one.runs(stored) and not one.is_in([event])):
-            turn.is_followed = True
+        """What runs in a session goes on with this event, which was in store until now.
+
+        None: with what was fed to it and came too late, if anything did.
+        """
+        running = self._open(lambda one: one.session == session and one.runs(stored))
+        if event is None:
+            next_ones = [turn for turn in running if not turn.is_begun]
+        else:
+            next_ones = [turn for turn in running if turn.is_in([event])]
+        for turn in running:
+            turn.is_followed = bool(next_ones or event) and turn not in next_ones
 
     def complete(self, event: Any, *, is_stopping: bool) -> None:
         """Hermes is done with an event. What it leaves without an answer because it stops is not over.
