@@ -70,6 +70,7 @@ def test_what_users_read_has_a_chinese_twin() -> None:
     for name in (
         "README",
         "CHANGELOG",
+        "docs/hermes-install",
         "docs/settings",
         "docs/architecture",
         "docs/resilience",

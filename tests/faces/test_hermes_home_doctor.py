@@ -15,7 +15,7 @@ import pytest
 from buoy.durable.lock import lock_directory
 from buoy.errors import EXIT_OK, EXIT_REFUSED
 from buoy.faces.doctor.verdicts import Level
-from buoy.faces.hermes_home import looking, telling
+from buoy.faces.hermes_home import looking, probe, telling
 from buoy.faces.hermes_home.host import Told
 from buoy.faces.hermes_home.judging import Finding, Verdict, judge
 from buoy.faces.hermes_home.looking import Data, Facts, Gateway, gateway_of, look
@@ -58,7 +58,7 @@ SCENES: dict[V, Facts] = {
     V.NO_PACKAGE: told(buoy=None, entry_points=()),
     V.CONFLICTS: replace(WELL, conflicts=("buoy-qq 0.1.0 requires msgspec, which is not installed.",)),
     V.UNREADABLE: told(error="ScannerError: line 3", platforms={}),
-    V.SAFE_MODE: replace(WELL, is_safe_mode=True),
+    V.SAFE_MODE: replace(told(platforms={}), is_safe_mode=True),
     V.BOTH_NAMES: replace(WELL, enabled=("buoy", "buoy-qqbot")),
     V.NOT_ENABLED: replace(WELL, enabled=(), name=""),
     V.NOT_CONFIGURED: told(platforms={}),
@@ -81,6 +81,7 @@ SCENES: dict[V, Facts] = {
     V.DATA_HELD: replace(WELL, data=Data(Path("/data"), exists=True, held_by="pid 8")),
     V.CLOCK: replace(WELL, newest_at=2000.0),
     V.GATEWAY_DOWN: replace(WELL, gateway=Gateway(), data=None),
+    V.START_FAILED: replace(WELL, gateway=Gateway(7, runs=False, state="startup_failed", reason="buoy: a bad secret")),
     V.NOT_LOADED: replace(WELL, gateway=Gateway(7, runs=True)),
     V.NOT_CONNECTED: replace(WELL, gateway=Gateway(7, runs=True, platforms={"buoy": {"state": "retrying"}})),
     V.ERRORS: replace(WELL, errors=("2026-11-25 ERROR buoy: something",)),
@@ -103,6 +104,19 @@ def test_each_verdict_has_a_scene_and_words(verdict: V) -> None:
     for text in WORDS[verdict].values():
         assert text.title
         assert text.do
+
+
+def test_safe_mode_counts_where_hermes_knows_it() -> None:
+    assert verdicts(replace(WELL, is_safe_mode=True)) == [], "0.13 loads plugins all the same"
+
+
+def test_a_switch_that_is_off_lets_nobody_in() -> None:
+    assert verdicts(replace(WELL, env={"BUOY_ALLOW_ALL_USERS": "false"})) == [V.NOBODY]
+    assert verdicts(replace(WELL, env={"BUOY_ALLOW_ALL_USERS": "true"})) == []
+    assert verdicts(replace(told(environment=("GATEWAY_ALLOW_ALL_USERS",)), env={})) == []
+    assert probe.counts("BUOY_ALLOW_ALL_USERS", "Yes")
+    assert not probe.counts("BUOY_ALLOW_ALL_USERS", "no")
+    assert not probe.counts("QQ_APP_ID", " ")
 
 
 @pytest.mark.parametrize(
@@ -161,14 +175,20 @@ def test_a_home_is_read(tmp_path: Path) -> None:
     (tmp_path / "cron").mkdir()
     (tmp_path / "cron" / "jobs.json").write_text('{"jobs": [{"id": "1", "name": "morning", "deliver": "qqbot"}]}')
     (tmp_path / "logs").mkdir()
-    lines = ["2026-11-25 09:00:00 ERROR telegram: x", "2026-11-25 09:00:01 WARNING buoy.hermes: not connected"]
+    at = time.strftime("%Y-%m-%d %H:%M:%S")
+    lines = [
+        f"{at},1 ERROR telegram: x",
+        f"{at},2 WARNING buoy.hermes: QQ is down",
+        f"{at},3 ERROR buoy.hermes: broken",
+    ]
+    lines += ["2020-01-01 00:00:00,1 ERROR buoy.hermes: long ago", "    a line of buoy's traceback"]
     (tmp_path / "logs" / "errors.log").write_text("\n".join(lines))
     data = tmp_path / "buoy" / "1000001"
     data.mkdir(parents=True)
     lock = lock_directory(data)
     try:
         facts = look(tmp_path, TOLD, {})
-        deep = looking._errors(tmp_path)
+        deep = looking._errors(tmp_path, time.time())
     finally:
         lock.release()
     assert facts.name == "buoy"
@@ -178,9 +198,9 @@ def test_a_home_is_read(tmp_path: Path) -> None:
     assert facts.data.path == data
     assert facts.data.held_by == f"pid {os.getpid()}"
     assert facts.data.snapshot is None
-    assert deep == (lines[1],)
+    assert deep == (lines[2],)
     assert abs(facts.now - time.time()) < 60
-    assert {V.SAFE_MODE, V.JOBS, V.DATA_HELD} <= {*verdicts(facts)}
+    assert {V.JOBS, V.DATA_HELD} <= {*verdicts(facts)}
 
 
 def test_the_drop_in_has_other_names(tmp_path: Path) -> None:

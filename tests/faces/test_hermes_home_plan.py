@@ -161,9 +161,10 @@ def test_what_cannot_be_done_is_one_line(home: Home, environ: dict[str, str], na
 
 
 def test_a_name_that_would_switch_the_builtin_on_does_not_stay_beside_ours() -> None:
-    _, _, env = after(
-        Home(env="QQ_APP_ID=1\nQQBOT_APP_ID=1\nQQBOT_CLIENT_SECRET=secret-1\nQQ_CLIENT_SECRET=secret-1\n")
-    )
+    home = Home(env="QQ_APP_ID=1\nQQBOT_APP_ID=1\nQQBOT_CLIENT_SECRET=secret-1\nQQ_CLIENT_SECRET=secret-1\n")
+    todo, _, env = after(home)
+    lines = env_text.change(home.env, todo.env).splitlines()
+    assert len([line for line in lines if not line.startswith("#")]) == 2, "the other lines are comments now"
     assert env == {"QQBOT_APP_ID": "1", "QQBOT_CLIENT_SECRET": "secret-1"}
 
 

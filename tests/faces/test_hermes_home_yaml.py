@@ -47,6 +47,8 @@ TABLE: list[tuple[str, Change, str]] = [
     ("p: {enabled: [b, c]}\n", Remove(("p", "enabled"), "b"), "p: {enabled: [c]}\n"),
     ("p:\n  enabled:\n  - b\nz: 1\n", Remove(("p", "enabled"), "b"), "z: 1\n"),
     ("p:\n  enabled:\n  - b\nz: 1\n", Remove(("p", "enabled"), "b", keep=2), "p:\n  enabled: []\nz: 1\n"),
+    ("p: {enabled: [b, c, b]}\n", Remove(("p", "enabled"), "b"), "p: {enabled: [c]}\n"),
+    ("p:\n  enabled:\n  - b\n  - b\nz: 1\n", Remove(("p", "enabled"), "b"), "z: 1\n"),
     ("p: 1\n", Remove(("q",), "b"), "p: 1\n"),
     ("p: 1\n", Drop(("q", "r")), "p: 1\n"),
 ]  # fmt: skip
@@ -73,7 +75,7 @@ def test_each_change_has_an_inverse_for_the_data(text: str, one: Change, after: 
 def _bare(data: object) -> object:
     """Empty lists and tables are as good as none, and an item comes back at the end."""
     if isinstance(data, list):
-        return sorted(data)
+        return sorted(set(data))
     if not isinstance(data, dict):
         return data
     below = {key: _bare(value) for key, value in data.items()}

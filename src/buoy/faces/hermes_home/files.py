@@ -22,16 +22,28 @@ LOCK_S: Final = 10.0  # Hermes holds the lock of its jobs for milliseconds
 
 
 def home_of(given: Path | None, environ: Mapping[str, str]) -> Path:
-    """The Hermes home: the one that is named, else HERMES_HOME, else ~/.hermes.
+    """The Hermes home: the one that is named, else HERMES_HOME, else ~/.hermes or the profile that is active there.
 
     Raises:
         ConfigError: there is none.
     """
-    told = given or Path(environ.get("HERMES_HOME") or Path(environ.get("HOME") or Path.home()) / ".hermes")
-    home = told.expanduser().absolute()
+    default = Path(environ.get("HOME") or Path.home()) / ".hermes"
+    home = (given or _active(Path(environ.get("HERMES_HOME") or default))).expanduser().absolute()
     if not home.is_dir():
         raise ConfigError(f"there is no Hermes home at {home}: run `hermes setup` first, or name it with --home")
     return home
+
+
+def _active(root: Path) -> Path:
+    """A home; where `hermes profile use` has chosen a profile in it, that profile's, as Hermes itself does."""
+    if root.parent.name == "profiles":
+        return root
+    try:
+        name = (root / "active_profile").read_text("utf-8").strip()
+    except (OSError, ValueError):
+        return root
+    profile = root / "profiles" / name
+    return profile if name not in {"", "default"} and profile.is_dir() else root
 
 
 def managed_by(home: Path, environ: Mapping[str, str]) -> str | None:

@@ -12,6 +12,7 @@ from buoy.faces.hermes_home.host import is_too_old
 from buoy.faces.hermes_home.looking import Facts
 from buoy.faces.hermes_home.taking import BUILTIN, CREDENTIALS, DROP_IN, HOME, HOMES, NAME, is_placeholder
 
+OFF: Final = frozenset({"false", "0", "no", "off"})
 CLOCK_S: Final = 5 * 60.0
 
 
@@ -89,8 +90,6 @@ def _environment(facts: Facts) -> Iterator[Finding]:
 
 
 def _switches(facts: Facts) -> Iterator[Finding]:
-    if facts.is_safe_mode:
-        yield Finding(_FAULT, V.SAFE_MODE, "HERMES_SAFE_MODE")
     if len(facts.enabled) > 1:
         yield Finding(_FAULT, V.BOTH_NAMES, f"plugins.enabled has {NAME} and {DROP_IN}")
     platforms, own = facts.told.platforms, facts.platform
@@ -99,7 +98,9 @@ def _switches(facts: Facts) -> Iterator[Finding]:
         return
     if facts.told.error or facts.told.hermes is None:
         return
-    if own is None:
+    if own is None and facts.is_safe_mode:  # 0.13 does not know the variable, and loads plugins
+        yield Finding(_FAULT, V.SAFE_MODE, "HERMES_SAFE_MODE")
+    elif own is None:
         yield Finding(_FAULT, V.NOT_CONFIGURED, f"platforms.{facts.name}")
     elif not own["enabled"]:
         yield Finding(_FAULT, V.SWITCHED_OFF, f"platforms.{facts.name}.enabled")
@@ -122,7 +123,7 @@ def _switches(facts: Facts) -> Iterator[Finding]:
 def _people(facts: Facts) -> Iterator[Finding]:
     prefix = "QQ" if facts.name == BUILTIN else "BUOY"
     doors = {f"{prefix}_ALLOWED_USERS", f"{prefix}_ALLOW_ALL_USERS", "GATEWAY_ALLOWED_USERS", "GATEWAY_ALLOW_ALL_USERS"}
-    if not facts.paired and not doors & {*facts.env, *facts.told.environment}:
+    if not facts.paired and not doors & _open(facts):
         yield Finding(_WARNING, V.NOBODY, f"{prefix}_ALLOWED_USERS, {prefix}_ALLOW_ALL_USERS")
     own = facts.platform
     homes = HOMES if facts.name == BUILTIN else (HOME,)
@@ -130,6 +131,12 @@ def _people(facts: Facts) -> Iterator[Finding]:
         yield Finding(_WARNING, V.NO_HOME, homes[0])
     if facts.jobs:
         yield Finding(_FAULT, V.JOBS, ", ".join(facts.jobs[:5]))
+
+
+def _open(facts: Facts) -> set[str]:
+    """Variables that let people in: a switch that is off lets in nobody."""
+    is_off = {name for name, value in facts.env.items() if name.endswith("_ALL_USERS") and value.lower() in OFF}
+    return {*facts.env, *facts.told.environment} - is_off
 
 
 def _running(facts: Facts) -> Iterator[Finding]:

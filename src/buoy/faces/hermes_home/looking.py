@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,6 +25,8 @@ from buoy.gateway.health import Snapshot
 ERRORS: Final = "logs/errors.log"
 TAIL: Final = 256 * 1024
 LINES: Final = 3
+DAY_S: Final = 24 * 60 * 60.0
+_ERROR: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S* (?:ERROR|CRITICAL)\b")  # hermes_logging.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def look(home: Path, told: host.Told, environ: Mapping[str, str], *, deep: bool 
         is_safe_mode=_is_on(environ.get("HERMES_SAFE_MODE") or env.get("HERMES_SAFE_MODE") or ""),
         now=time.time(),
         newest_at=max((file.stat().st_mtime for file in home.iterdir() if file.is_file()), default=0.0),
-        errors=_errors(home) if deep else (),
+        errors=_errors(home, time.time()) if deep else (),
         conflicts=tuple(host.conflicts(told)) if deep else (),
     )
 
@@ -174,8 +177,8 @@ def _is_alive(pid: int, started: Any) -> bool:
     return not isinstance(started, int) or started == now  # another process can have the number by now
 
 
-def _errors(home: Path) -> tuple[str, ...]:
-    """The last lines of Hermes' log of errors that are about us."""
+def _errors(home: Path, now: float) -> tuple[str, ...]:
+    """The last lines of the last day in Hermes' log of errors, which has warnings as well, that are about us."""
     try:
         with (home / ERRORS).open("rb") as log:
             log.seek(0, os.SEEK_END)
@@ -183,7 +186,10 @@ def _errors(home: Path) -> tuple[str, ...]:
             lines = log.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return ()
-    return tuple([line[:300] for line in lines if NAME in line.lower()][-LINES:])
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now - DAY_S))
+    return tuple(
+        [line[:300] for line in lines if _ERROR.match(line) and line >= since and NAME in line.lower()][-LINES:]
+    )
 
 
 def _is_on(word: str) -> bool:

@@ -56,6 +56,13 @@ def adapter() -> str | None:
     return None if entry is None else str(getattr(entry.adapter_factory, "__module__", ""))
 
 
+def counts(name: str, value: str) -> bool:
+    """Whether a variable concerns us and says something: a switch that is off says nothing."""
+    if name.endswith("_ALLOW_ALL_USERS") and value.strip().lower() not in {"true", "1", "yes"}:
+        return False
+    return name.startswith(("QQ_", "QQBOT_", "BUOY_", "GATEWAY_A")) and bool(value.strip())
+
+
 def main(home: str, what: str) -> None:
     """Look, and print."""
     os.environ["HERMES_HOME"] = home
@@ -78,9 +85,7 @@ def main(home: str, what: str) -> None:
                 told["taken"] = adapter()
         except Exception as error:  # noqa: BLE001  whatever Hermes raises is the answer
             told["error"] = f"{type(error).__name__}: {error}"
-        told["environment"] = sorted(
-            name for name in os.environ if name.startswith(("QQ_", "QQBOT_", "BUOY_", "GATEWAY_A"))
-        )
+        told["environment"] = sorted(name for name, value in os.environ.items() if counts(name, value))
     print(json.dumps(told))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final
+from contextlib import suppress
+from typing import Any, Final
 
 from buoy.faces.hermes_home import env_text, yaml_text
 
@@ -47,19 +48,16 @@ def _masked(lines: Iterable[str], hidden: list[str], *, is_env: bool) -> Iterato
 
 def secrets_of(config: str, env: str) -> set[str]:
     """Every value of `.env` whose name sounds like a secret, and each ``client_secret`` of config.yaml."""
-    values = env_text.load(env)
-    found = {
-        value for name, value in values.items() if any(word in name for word in ("SECRET", "TOKEN", "KEY", "PASS"))
-    }
-    try:
-        pending = [yaml_text.load(config)]
-    except yaml_text.EditError:
-        return found
-    while pending:
-        one = pending.pop()
-        if isinstance(one, dict):
-            pending += one.values()
-            found |= {str(value) for key, value in one.items() if "secret" in str(key).lower() and value}
-        elif isinstance(one, list):
-            pending += one
+    values, words = env_text.load(env), ("SECRET", "TOKEN", "KEY", "PASS")
+    found = {value for name, value in values.items() if any(word in name for word in words) and "://" not in value}
+    with suppress(yaml_text.EditError):
+        found |= set(_in_tables(yaml_text.load(config)))
     return {one for one in found if len(one) >= _SHORT}
+
+
+def _in_tables(data: Any) -> Iterator[str]:
+    below = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
+    if isinstance(data, dict):
+        yield from (str(value) for key, value in data.items() if "secret" in str(key).lower() and value)
+    for one in below:
+        yield from _in_tables(one)

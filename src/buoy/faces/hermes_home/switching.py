@@ -44,7 +44,7 @@ def install(wish: Wish, manner: Manner, environ: Mapping[str, str]) -> int:
     owner = files.managed_by(home, environ)
     if owner:
         raise ConfigError(
-            f"this Hermes home is written by something else ({owner}): make the changes of docs/hermes.md there"
+            f"this Hermes home is written by something else ({owner}): make the changes of docs/hermes-install.md there"
         )
     here = files.read(home)
     todo = plan(here, wish, environ)
@@ -133,7 +133,7 @@ def _after(here: Home, todo: Plan) -> dict[str, str]:
     try:
         config = yaml_text.change(here.config, todo.config)
     except yaml_text.EditError as error:
-        raise ConfigError(f"config.yaml: {error}; write it by hand as docs/hermes.md shows it") from None
+        raise ConfigError(f"config.yaml: {error}; write it by hand as docs/hermes-install.md shows it") from None
     return {
         CONFIG: config,
         ENV: env_text.change(here.env, todo.env),

@@ -170,6 +170,11 @@ def access(told: Told, taken: Taken) -> bool:
     groups = _list(told.env.get("QQ_GROUP_ALLOWED_USERS")) or groups
     if groups:
         taken.extra["group_allow_from"] = groups
+    if groups and taken.extra.get("group_policy") == "allowlist":
+        taken.says.append(
+            f"everybody in the groups {', '.join(groups)} may write, as before; Hermes 0.13 takes no plugin's word for "
+            "that: there, name the people in BUOY_ALLOWED_USERS as well"
+        )
     known = {*ACCESS, *ACCESS.values()} & told.env.keys()
     if people and taken.extra.get("dm_policy") == "allowlist" and not known:
         taken.env.append(Set(ACCESS["QQ_ALLOWED_USERS"], ",".join(people)))

@@ -194,9 +194,12 @@ def _in_text(text: str, one: Change) -> str:
         case Remove():
             items = _node(text, one.path)
             assert isinstance(items, yaml.SequenceNode)  # the data says so
-            if len(items.value) > 1 or len(one.path) <= one.keep:
-                return _cut_item(text, items, one)
-            return _drop(text, one.path, one.keep)
+            while len(items.value) > 1 and one.item in [node.value for node in items.value]:  # it may stand there twice
+                text = _cut_item(text, items, one)
+                items = _node(text, one.path)
+            if one.item not in [node.value for node in items.value]:
+                return text
+            return _cut_item(text, items, one) if len(one.path) <= one.keep else _drop(text, one.path, one.keep)
         case Drop():
             return _drop(text, one.path, one.keep)
 
