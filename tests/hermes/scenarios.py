@@ -389,6 +389,51 @@ def written_meanwhile(mode: str) -> Callable[[Rig], Seen]:
     return run
 
 
+def killed_while_waiting(mode: str) -> Callable[[Rig], Seen]:
+    """Make the scenario of a kill when a second message was told to wait, or to interrupt, in one of three modes."""
+
+    def run(rig: Rig) -> Seen:
+        home = rig.home(display={"busy_input_mode": mode})
+        rig.start(home, warm=True)
+        rig.model.set(delay_s=4.0)
+        asked = len(rig.asked())
+        said = [rig.say(0, "first")]
+        rig.wait(lambda: len(rig.asked()) > asked, 20)
+        shown = len(rig.shown())
+        said.append(rig.say(0, "second"))
+        rig.wait(lambda: len(rig.shown()) > shown, 3)  # the notice that it waits
+        home.kill()
+        rig.model.set(delay_s=0.0)
+        rig.start(home)
+        rig.answered(said, rig.pick(30, 60))
+        counted = rig.count(settle_s=rig.pick(4, 15))
+        return Seen(counted.is_right, _told(counted))
+
+    run.__name__ = f"killed_while_waiting_{mode}"
+    return run
+
+
+def command_in_turn(rig: Rig) -> Seen:
+    """A command is answered beside a running turn; then the process is killed: the turn is owed, the command is not."""
+    home = rig.home()
+    rig.start(home, warm=True)
+    rig.model.set(delay_s=5.0)
+    asked = len(rig.asked())
+    one = rig.say(0)
+    rig.wait(lambda: len(rig.asked()) > asked, 20)
+    before = len(rig.shown())
+    rig.qq.say("/status", user=0)
+    answered = rig.wait(lambda: len(rig.shown()) > before, 10)
+    home.kill()
+    rig.model.set(delay_s=0.0)
+    rig.start(home)
+    rig.answered([one], rig.pick(30, 60))
+    counted = rig.count(settle_s=rig.pick(4, 15))
+    others = [row for row in rig.shown()[before:] if one.mark not in row["text"]]
+    right = counted.is_right and answered and len(others) == 1
+    return Seen(right, _told(counted) | {"status": len(others)})
+
+
 # --- pieces -----------------------------------------------------------------------------------------------------
 
 
@@ -647,5 +692,22 @@ SCENARIOS = (
             ),
         )
         for mode in ("interrupt", "queue")
+    ),
+    *(
+        Scenario(
+            killed_while_waiting(mode),
+            (f"kill -9 when a second message waits for the running turn (`{mode}`)", "each once", _ONCE_EN),
+            (f"第二条消息正等待进行中的回答时 kill -9（`{mode}`）", "各一次", _ONCE_ZH),
+        )
+        for mode in ("interrupt", "queue", "steer")
+    ),
+    Scenario(
+        command_in_turn,
+        (
+            "`/status` beside a running turn, then kill -9",
+            "the turn once, `/status` once",
+            _ONCE_EN + "; `/status`: {status}",
+        ),
+        ("回答进行中发送 `/status`，之后 kill -9", "该消息一次，`/status` 一次", _ONCE_ZH + "；`/status`：{status}"),
     ),
 )
