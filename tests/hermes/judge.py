@@ -26,6 +26,13 @@ class Count:
     def is_right(self) -> bool:
         return self.said > 0 and self.once == self.said
 
+    def told(self) -> dict[str, Any]:
+        """As values of a scenario."""
+        return {"once": self.once, "said": self.said, "twice": self.twice}
+
+    def __str__(self) -> str:
+        return f"{self.once}/{self.said}" + (f" (+{self.twice} twice)" if self.twice else "")
+
 
 @dataclass
 class Seen:

@@ -28,6 +28,8 @@ BUOY, BUILTIN = "buoy", "builtin"
 PLATFORM = {BUOY: "buoy", BUILTIN: "qqbot"}
 HOME_USER = 99
 """The n-th user is the home channel."""
+PROMPT_S = 2.0  # a reply whose way is free
+EXIT_S = 5.0  # from SIGTERM to the end
 BOOT_S = 60.0
 STOP_S = 60.0
 HERTZ = os.sysconf("SC_CLK_TCK")
@@ -272,6 +274,21 @@ class Rig:
 
     def copies(self, one: Said) -> list[judge.Row]:
         return judge.copies(self.shown(), one.mark)
+
+    def after(self, one: Said, since: float) -> float | None:
+        """Seconds from a moment to the first answer; None: there is none."""
+        rows = self.copies(one)
+        return max(0.0, float(rows[0]["at"]) - since) if rows else None
+
+    def times(self, mark: str, timeout_s: float) -> int:
+        """How often something was shown: waits for the first, and a little for a second."""
+
+        def found() -> int:
+            return len(judge.copies(self.shown(), mark))
+
+        self.wait(found, timeout_s)
+        time.sleep(2)
+        return found()
 
     def answered(self, messages: Sequence[Said], timeout_s: float) -> bool:
         return self.wait(lambda: judge.count(self.shown(), [one.mark for one in messages]).lost == 0, timeout_s)
