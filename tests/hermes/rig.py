@@ -270,7 +270,8 @@ class Rig:
         return int(self.qq.state()["counters"].get(name, 0))
 
     def shown(self) -> list[judge.Row]:
-        return list(self.qq.ask("GET", "/log"))
+        """What people have read; that somebody is typing is no message."""
+        return [row for row in self.qq.ask("GET", "/log") if row["text"] or row.get("file_text")]
 
     def copies(self, one: Said) -> list[judge.Row]:
         return judge.copies(self.shown(), one.mark)
