@@ -416,6 +416,7 @@ def test_literal(words: str, written: str) -> None:
 @example("\\")
 @example("a\\_b")
 @example("https://a_*b*_")
+@example("a\n---\nb\n - - -\n===")
 @example(" # x\n   ### y\n\u3000# z")
 @given(st.text(st.sampled_from(list("ab _*`~<>[]()#\\!./:\n\u4e2d1-")), max_size=40) | st.text(max_size=80))
 def test_literal_text_is_shown_as_it_was_written(words: str) -> None:
