@@ -5,10 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CLIENTS := .venv-nonebot/.ready .venv-botpy/.ready
+HERMES := .venv-hermes-old/.ready .venv-hermes-new/.ready
 PIN := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
   --no-emit-trusted-host
 
-.PHONY: run test world chaos fuzz adversity check format bench docs screenshots tools lock clean demo
+.PHONY: run test test-hermes hermes-table hermes-plugin world chaos fuzz adversity check format bench docs screenshots tools lock clean demo
 
 run: $(READY)  ## the gateway on QQ, or (without credentials) a demonstration against the simulated QQ
 	@if [ -n "$$QQ_APP_ID$$QQBOT_APP_ID" ] || [ -f buoy.toml ]; then exec $(BIN)/buoy run; else exec $(BIN)/buoy demo; fi
@@ -16,6 +17,18 @@ run: $(READY)  ## the gateway on QQ, or (without credentials) a demonstration ag
 test: $(READY) $(CLIENTS) tools  ## all tests but the long ones, TEST_WORKERS (2) files at a time: half of them wait for real clocks
 	$(BIN)/python -W error -m pytest -n $${TEST_WORKERS:-2} --dist loadfile
 	@echo "deselected: what takes long. All of it, in about ten minutes: make chaos"
+
+test-hermes: hermes-plugin  ## the plugin in real gateways of Hermes Agent, oldest and newest supported, with shorter outages
+	$(BIN)/python -W error -m tests.hermes
+
+hermes-table: hermes-plugin  ## the same with full outages, beside Hermes' builtin adapter, into docs/; about half an hour
+	$(BIN)/python -W error -m tests.hermes --table
+
+hermes-plugin: $(READY) $(HERMES)  ## today's Buoy, as a wheel, into the environments of Hermes Agent
+	@rm -rf .venv-hermes-new/wheel
+	@$(BIN)/python -m hatchling build --target wheel --directory .venv-hermes-new/wheel >/dev/null
+	@for v in old new; do .venv-hermes-$$v/bin/pip install --quiet --disable-pip-version-check --no-index --no-deps --force-reinstall \
+	  .venv-hermes-new/wheel/*.whl && .venv-hermes-$$v/bin/pip check || exit 1; done
 
 world: $(READY)  ## worlds that nobody has seen for WORLD_SECONDS (60), then all planted bugs; see docs/resilience.md
 	$(BIN)/python -m tests.world --seconds $${WORLD_SECONDS:-60}
@@ -60,6 +73,8 @@ lock: $(READY)  ## dependencies anew, with hashes
 	$(PIN) --constraint requirements/dev.lock --output-file requirements/build.lock requirements/build.in
 	$(PIN) --output-file requirements/nonebot.lock requirements/nonebot.in
 	$(PIN) --output-file requirements/botpy.lock requirements/botpy.in
+	$(PIN) --output-file requirements/hermes-old.lock pyproject.toml requirements/hermes-old.in
+	$(PIN) --output-file requirements/hermes-new.lock pyproject.toml requirements/hermes-new.in
 
 $(READY): requirements/dev.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

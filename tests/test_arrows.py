@@ -79,6 +79,7 @@ RULES = {
     "buoy.faces": rule(
         "buoy", libraries="aiohttp apprise msgspec prometheus_client rich structlog typer tzlocal uvloop"
     ),
+    "buoy.faces.hermes": rule("buoy", libraries="gateway hermes_constants msgspec tools"),  # inside Hermes' process
     "buoy.__main__": rule("buoy.faces"),
     "buoy": rule(
         "buoy.chat", "buoy.faces.library"

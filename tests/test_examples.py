@@ -20,7 +20,7 @@ import pytest
 
 from buoy import Gateway
 from buoy.agents import build
-from buoy.chat import Attachment, Button, Message, Part, Reply, Sender, collect
+from buoy.chat import Attachment, Button, Line, Message, Part, Reply, Sender, collect
 from buoy.config import load
 from buoy.errors import AgentError
 from buoy.faces.planning import of_file
@@ -74,7 +74,7 @@ class Spoken:
         self.choice = choice
         self.said: list[Part] = []
 
-    async def say(self, part: Part, *, last: bool = False) -> int:
+    async def say(self, part: Part, *, last: bool = False, also: Sequence[Line] = ()) -> int:
         self.said.append(part)
         return len(self.said)
 

@@ -50,6 +50,9 @@ WHY = {
     "faces/doctor/trial.py attempt ensure_future": "a connection of seconds: `attempt` awaits its end and its error",
     "faces/library.py _Life.start create_task": "a start that a stop may end: who started it waits, and gets its error",
     "faces/library.py _Life._stop create_task": "the end, for all who stop it: bounded, and they get its error",
+    "faces/hermes/adapter.py _start ensure_future": "`_ended` logs its error; it must outlive Hermes' cancellations",
+    "faces/hermes/taking_over.py take_over to_thread": "Hermes' own look at its ledger: awaited, and its error logged",
+    "faces/hermes/standalone.py _send to_thread": "a question to the control socket: awaited, its error is told",
     "faces/control.py Control.start start_server": "stopped with the process; a failing request answers with its error",
 }
 OURS_ALONE = ("sim/", "faces/demo")  # the other end of the wire and a show: their tests end what they start

@@ -173,11 +173,13 @@ class Click:
 class Line(Protocol):
     """What an agent may do while its turn runs. One for each turn; of no use once the turn has ended."""
 
-    async def say(self, part: Part, *, last: bool = False) -> int:
+    async def say(self, part: Part, *, last: bool = False, also: Sequence[Line] = ()) -> int:
         """Queue one reply now; when this returns it is on disk and will be delivered, whatever happens.
 
         ``last``: the turn ends with it, in the same transaction. Nothing runs it again then, and what the agent
         returns or raises afterwards is not sent; the conversation goes on when it returns, or its time is up.
+        ``also``: the lines of messages that joined and that the last reply answers as well: their turns end in that
+        transaction, too.
 
         May be called from any task of the loop. While the disk takes nothing it waits, and the turn's clock stands.
 

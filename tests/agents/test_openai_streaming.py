@@ -13,7 +13,7 @@ from aiohttp import web
 from buoy.agents import build
 from buoy.agents import openai as under_test
 from buoy.agents.conversation import GO_ON, check_prompts, newest, system_for, tokens
-from buoy.chat import Agent, Attachment, Button, Exchange, Message, Part, Reply, Sender, as_reply, collect
+from buoy.chat import Agent, Attachment, Button, Exchange, Line, Message, Part, Reply, Sender, as_reply, collect
 from buoy.errors import AgentAwayError, AgentError, ConfigError
 from tests.fakes_llm import Model, sentences, serving
 
@@ -30,8 +30,9 @@ class Said:
     parts: list[str] = field(default_factory=list)
     spoke: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def say(self, part: Part, *, last: bool = False) -> int:
+    async def say(self, part: Part, *, last: bool = False, also: Sequence[Line] = ()) -> int:
         assert not last
+        assert not also
         self.parts.append(as_reply(part).text)
         self.spoke.set()
         return len(self.parts)

@@ -440,3 +440,58 @@ def test_a_kill_at_any_moment_answers_each_message_once() -> None:
         assert (world.app.worker._places, world.app.worker._beside) == (0, 0)
 
     assert kill_everywhere(lambda: joining(answer), talk, judge) > 20
+
+
+def test_a_last_part_that_answers_several_messages_ends_all_of_them_in_one_commit() -> None:
+    waiting: list[Message] = []
+
+    async def answer(message: Message) -> None:
+        if message.text != "last":
+            waiting.append(message)
+            await asyncio.sleep(60)  # whoever reads does not say when it has read this one
+        line, others = message.line, [one.line for one in waiting]
+        assert line is not None
+        if message.text == "last":
+            await line.say("all of it", last=True, also=[one for one in (*others, line) if one is not None])
+            states.append([world.events()[key]["state"] for key in ("one", "two", "last")])
+
+    states: list[list[str]] = []
+    world: World
+
+    async def test(it: World) -> None:
+        nonlocal world
+        world = it
+        for key in ("one", "two", "last"):
+            await world.put(key)
+            await asyncio.sleep(1)
+        await world.settle()
+        assert world.line.texts() == ["all of it"]
+        assert states == [["done"] * 3]
+        assert world.events()["one"]["reason"] == f"answered with event {world.events()['last']['id']}"
+        assert len([message for message in waiting if message.text == "one"]) == 1
+
+    play(test, Agent(answer, "reader", joins=lambda _: True))
+
+
+def test_what_ended_otherwise_is_not_ended_again_by_a_last_part_elsewhere() -> None:
+    early: list[Message] = []
+
+    async def answer(message: Message) -> str | None:
+        if message.text == "early":
+            early.append(message)
+            await asyncio.sleep(2)
+            return "of its own"
+        await asyncio.sleep(5)
+        assert message.line is not None
+        assert early[0].line is not None
+        await message.line.say("late", last=True, also=[early[0].line])
+        return None
+
+    async def test(world: World) -> None:
+        await world.put("early")
+        await world.put("late")
+        await world.settle()
+        assert world.line.texts() == ["of its own", "late"]
+        assert world.events()["early"]["reason"] == ""
+
+    play(test, Agent(answer, "reader", joins=lambda _: True))

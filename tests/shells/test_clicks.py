@@ -57,8 +57,9 @@ def test_other_interactions_are_not_acknowledged() -> None:
         async with rig() as r:
             await started(r)
             press(r, kind=13)
+            press(r, d={"id": "of no conversation", "type": 11})
             menu = press(r, kind=12)
-            await r.until(lambda: len(r.rows(CLICK)) == 2)
+            await r.until(lambda: len(r.rows(CLICK)) == 3)
             await asyncio.sleep(5)
             assert acks(r) == [f"/interactions/{menu.partition(':')[2]}"]
 

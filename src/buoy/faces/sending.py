@@ -36,7 +36,7 @@ def send(config: Config, environ: Mapping[str, str], target: str, text: str, *, 
     told = ask(config.data_dir, "send", target=target, text=text, name=key)
     if told is None:
         try:
-            told = asyncio.run(_directly(config, environ, target, text, key))
+            told = asyncio.run(once(config, environ, target, Reply(text), key))
         except BusyError:  # one started in this moment
             told = ask(config.data_dir, "send", target=target, text=text, name=key)
             if told is None:
@@ -52,15 +52,15 @@ def _say(told: dict[str, Any]) -> int:
     return CODES.get(state, EXIT_QUEUED)
 
 
-async def _directly(
-    config: Config, environ: Mapping[str, str], target: str, text: str, key: str | None
+async def once(
+    config: Config, environ: Mapping[str, str], target: str, reply: Reply, key: str | None
 ) -> dict[str, Any]:
     """No Buoy runs: take its place for one attempt. What does not leave stays queued for the next start."""
     store = Store.open(config.data_dir, now=time.time())
     app = wiring.assemble(config, store, wiring.platforms(config, environ), {})
     try:
         where = app.resolve(Target.parse(target))
-        receipt = await app.send(where, Reply(text), key=key, origin="cli")
+        receipt = await app.send(where, reply, key=key, origin="cli")
         letter = store.read(outbox.get, receipt.id)
         if letter is not None and receipt.state in OPEN and letter.state in OPEN:
             app.sender.revive(letter)  # a caller's retry: the letter of then, which this process does not know of yet

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from buoy.agents import build
-from buoy.chat import Agent
+from buoy.chat import Agent, Reply
 from buoy.config import Bot, Config
 from buoy.durable.lock import Lock, lock_machine
 from buoy.durable.schedules import Schedule
@@ -140,7 +140,8 @@ def handlers(app: App) -> dict[str, Any]:
     """What the control socket may be asked."""
 
     async def send(asked: dict[str, Any]) -> dict[str, Any]:
-        receipt = await app.send(str(asked["target"]), str(asked["text"]), key=asked.get("name"), origin="cli")
+        reply = Reply(str(asked["text"]), markdown=asked.get("markdown") is True)
+        receipt = await app.send(str(asked["target"]), reply, key=asked.get("name"), origin="cli")
         return {
             "id": receipt.id, "key": receipt.key, "state": receipt.state.value, "position": receipt.position,
             "reason": receipt.reason,

@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from buoy.chat import Button, NonsenseError, Part, Reply, as_reply
+from buoy.chat import Button, Line, NonsenseError, Part, Reply, as_reply
 from buoy.durable import outbox
 from buoy.durable.store import Store
 from buoy.errors import StoreError, TurnOverError
@@ -49,18 +49,20 @@ class TurnLine:
         """Who may answer a question: the id of whoever wrote the message. None: anybody, where a schedule asks."""
         self.pending: Reply | None = None
         """What an agent that can continue has yielded last: it ends the turn, or goes before whatever follows it."""
+        self.row = running.event.id
+        self.ending: asyncio.Future[Any] | None = None
+        """The commit that ends the turn, under way or done; it may be that of another line."""
         self._running = running
         self._event = running.event
         self._platform = platform
         self._desk = desk
         self._is_closed = False
-        self._ending: asyncio.Future[Any] | None = None  # the commit that ends the turn, under way or done
         self._questions = 0
         self._open: set[Question] = set()
 
     # --- for the agent ------------------------------------------------------------------------------------------
 
-    async def say(self, part: Part, *, last: bool = False) -> int:
+    async def say(self, part: Part, *, last: bool = False, also: Sequence[Line] = ()) -> int:
         """Queue one part; see :meth:`buoy.chat.Line.say`."""
         reply = as_reply(part)
         if not reply.text.strip():
@@ -70,7 +72,9 @@ class TurnLine:
         bodies = self._desk.sender.compose(self._event, [reply])
         if not bodies:
             raise NonsenseError("an agent said what the platform makes no message of")
-        letters = await self._insist(bodies, End(self._event.id) if last else None, is_said=True)
+        others = [one for one in also if isinstance(one, TurnLine) and one is not self and one.is_open] if last else []
+        end = End(self._event.id, also=tuple(one.row for one in others)) if last else None
+        letters = await self._insist(bodies, end, is_said=True, others=others)
         return letters[-1].id
 
     async def ask(self, question: Part, options: Sequence[Button]) -> str:
@@ -145,7 +149,7 @@ class TurnLine:
 
     async def has_ended(self) -> bool:
         """Say whether the last part was said, and with it the turn ended; waits for a commit that is under way."""
-        job = self._ending
+        job = self.ending
         if job is None:
             return False
         await asyncio.wait([job])
@@ -153,12 +157,24 @@ class TurnLine:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
+    @property
+    def is_open(self) -> bool:
+        """Something may be said."""
+        return not self._is_closed and self.ending is None
+
     def _check(self) -> None:
-        if self._is_closed or self._ending is not None:
+        if not self.is_open:
             raise TurnOverError("this turn has ended; to write in its conversation use send()")
 
     async def _insist(
-        self, bodies: Sequence[bytes], end: End | None, name: str = "", origin: str = "", *, is_said: bool = False
+        self,
+        bodies: Sequence[bytes],
+        end: End | None,
+        name: str = "",
+        origin: str = "",
+        *,
+        is_said: bool = False,
+        others: Sequence[TurnLine] = (),
     ) -> list[Letter]:
         """Commit letters, and the end of their turn where it has come. A full disk is waited for: nothing is lost."""
         task = self._running.task
@@ -166,30 +182,35 @@ class TurnLine:
             while True:
                 batch = self._desk.sender.batch(self._event, bodies, name, origin)
                 try:
-                    return await self._queue(batch, end, is_said=is_said)
+                    return await self._queue(batch, end, [self, *others] if is_said and end is not None else [])
                 except StoreError as error:
                     log.warning("turn not committed", turn=self._event.id, error=str(error))
                     await asyncio.sleep(STORE_RETRY_S)
                 if is_said:
                     self._check()
 
-    async def _queue(self, batch: Batch, end: End | None, *, is_said: bool) -> list[Letter]:
-        """Commit letters, with the end of their turn where it has come."""
+    async def _queue(self, batch: Batch, end: End | None, ending: Sequence[TurnLine]) -> list[Letter]:
+        """Commit letters, with the end of their turn where it has come. ``ending``: the lines that end with them."""
         job = self._desk.store.write(posting.end_turn, batch, end, self._desk.wall())
-        if end is not None and is_said:
-            self._ending = job
+        for line in ending:
+            line.ending = job
         try:
             letters = await asyncio.shield(job)
         except asyncio.CancelledError:
             if self._desk.store.withdraw(job):
-                self._ending = None if self._ending is job else self._ending
+                self._not_ended(ending, job)
                 batch.failed()
             else:
                 job.add_done_callback(lambda done: posting.late(batch, done))
             raise
         except BaseException:
-            self._ending = None if self._ending is job else self._ending
+            self._not_ended(ending, job)
             batch.failed()
             raise
         batch.committed(letters)
         return letters
+
+    @staticmethod
+    def _not_ended(ending: Sequence[TurnLine], job: asyncio.Future[Any]) -> None:
+        for line in ending:
+            line.ending = None if line.ending is job else line.ending

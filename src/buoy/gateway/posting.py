@@ -178,6 +178,8 @@ class End:
     is_dead: bool = False
     boot: int = 0
     """It never ran: claim it first, in the name of this boot."""
+    also: tuple[int, ...] = ()
+    """Rows of other turns that its last letter answers as well; those that ended otherwise stay as they are."""
 
     def write(self, db: sqlite3.Connection, now: float) -> bool:
         """Record it; False: it had ended already."""
@@ -200,11 +202,14 @@ def end_turn(db: sqlite3.Connection, batch: Batch, end: End | None, now: float) 
     """
     if end is None:
         return batch.write(db, now)
-    if not (end.reason or end.boot) and (letters := batch.write_with_end(db, now)) is not None:
-        return letters
-    if not end.write(db, now):
-        raise EndedError
-    return batch.write(db, now)
+    letters = None if end.reason or end.boot else batch.write_with_end(db, now)
+    if letters is None:
+        if not end.write(db, now):
+            raise EndedError
+        letters = batch.write(db, now)
+    for row in end.also:
+        inbox.finish(db, row, now, f"answered with event {end.row}")
+    return letters
 
 
 def void_claims(db: sqlite3.Connection, boot: int, told: Callable[[Event], list[bytes]]) -> list[Event]:
