@@ -7,13 +7,14 @@ import os
 import re
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from buoy.agents import build
-from buoy.chat import Attachment, Message, Reply, Sender, collect
+from buoy.chat import Attachment, Button, Message, Part, Reply, Sender, collect
 from buoy.config import load
 from buoy.errors import AgentError
 from buoy.faces.planning import of_file
@@ -57,6 +58,33 @@ def test_several_replies() -> None:
         Reply("I received [image/png]."),
     ]
     assert run("python:several_replies:answer", "") == []
+
+
+class Spoken:
+    """A line on which somebody chooses the option that carries ``choice``."""
+
+    def __init__(self, choice: str) -> None:
+        self.choice = choice
+        self.said: list[Part] = []
+
+    async def say(self, part: Part, *, last: bool = False) -> int:
+        self.said.append(part)
+        return len(self.said)
+
+    async def ask(self, question: Part, options: Sequence[Button]) -> str:
+        self.said.append(question)
+        assert self.choice in {option.data for option in options}
+        return self.choice
+
+
+@pytest.mark.parametrize(("choice", "reply"), [("yes", "They are gone."), ("no", "Nothing was deleted.")])
+@pytest.mark.parametrize("delivered", [(), ("Looking for old backups ...",)])
+def test_asking_agent(choice: str, reply: str, delivered: tuple[str, ...]) -> None:
+    line = Spoken(choice)
+    agent = build("python:asking_agent:answer", Agent().settings())
+    message = Message("tidy up", "qq:c2c:A", Sender("A"), delivered=delivered, line=line)
+    assert asyncio.run(collect(agent, message)) == [Reply(reply)]
+    assert line.said == [*(["Looking for old backups ..."] if not delivered else []), "Delete 3 backups?"]
 
 
 def test_blocking_agent_with_the_settings_of_the_readme() -> None:

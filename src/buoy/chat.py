@@ -194,8 +194,12 @@ class Line(Protocol):
         """Ask whoever wrote the message; returns the ``data`` of what was chosen.
 
         Buttons where the platform has them; a number or a label written in the conversation answers as well, and
-        gets no turn of its own then. An answer given to an earlier run of this turn counts: nobody is asked twice.
-        Waits as long as the turn may last.
+        gets no turn of its own then. An answer given to an earlier run of this turn counts: nobody is asked twice
+        (the same question with the same options, asked in the same order). Waits as long as the turn may last.
+
+        Raises:
+            NonsenseError: no text, no options, or a blank label.
+            TurnOverError: the turn ended before there was an answer.
         """
 
 
@@ -224,7 +228,8 @@ class Agent:
     joins: Callable[[Message], bool] | None = None
     """Says whether a message that arrives while a turn of its conversation runs is handed over at once, beside it.
 
-    None: it waits. What waited already when the turn began is never handed over beside another.
+    None: it waits. What waited already when the turn began is never handed over beside another. It is asked before
+    the message is stored, so it has to be quick. With it `/stop` is a message like any other, handed over at once.
     """
     close: Callable[[], Awaitable[None]] = field(default=_nothing)
 

@@ -165,6 +165,14 @@ class Turns(Table, frozen=True):
     """A message older than this when its turn comes is late."""
     late: Literal["mark", "skip"] = "mark"
     """mark: the agent is told its age. skip: it ends without a turn."""
+    typing_after_s: Annotated[float, Meta(ge=0, le=3600)] = 3.0
+    """So long after its start a turn shows the user once that an answer is being written; 0: never."""
+    failed_text: str | None = None
+    """What a user is told of a message that ended without an answer; None: in `outbox.language`; empty: nothing."""
+    timeout_text: str | None = None
+    """The same where the turn took longer than its time."""
+    stopped_text: str | None = None
+    """The same where the user has stopped it."""
 
 
 class Outbox(Table, frozen=True):
@@ -285,6 +293,10 @@ SETTINGS: Final = tuple(
         ("turns.attempts", "", "a whole number from 1 to 100", "runs before a message is a dead letter"),
         ("turns.late_after_s", "", "seconds from 1 to 31536000", "a message this old is late"),
         ("turns.late", "", "mark or skip", "a late message: tell the agent its age, or do not run it"),
+        ("turns.typing_after_s", "", "seconds from 0 to 3600; 0: never", "when a slow turn shows that it is typing"),
+        ("turns.failed_text", "", "a text; empty: say nothing", "what a user is told of a message that failed"),
+        ("turns.timeout_text", "", "a text; empty: say nothing", "what a user is told of a turn that took too long"),
+        ("turns.stopped_text", "", "a text; empty: say nothing", "what a user who wrote /stop is told"),
         ("outbox.hold_days", "", "days, more than 0, up to 3650", "how long a letter waits for a contact"),
         ("outbox.hold_per_conversation", "", "a whole number from 1 to 10000", "letters that may wait so"),
         ("outbox.late_after_s", "", "seconds from 0 to 31536000", "from when on a held letter says its time"),

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from buoy.durable import inbox, meta, outbox, schema
 from buoy.durable.inbox import ALONE_AFTER, DEAD_AFTER, Put
-from buoy.letters import EventState
+from buoy.letters import NOTICE, EventState
 from tests.durable.rows import BOT, LANE, arrival, column, letter
 
 
@@ -287,6 +287,27 @@ def test_history_tells_done_turns_with_their_letters_oldest_first(db: sqlite3.Co
         (b'{"key":"k3"}', "MESSAGE", [b"part 1", b"part 2"]),
     ]
     assert inbox.history(db, BOT, LANE, rows[0], 2) == []
+
+
+def test_what_buoy_itself_said_of_a_turn_is_no_answer_in_its_history(db: sqlite3.Connection) -> None:
+    row = put(db, "1", boot=1)
+    for key, origin in (("1/failed", NOTICE), ("1/1", "turn")):
+        outbox.put(db, letter(key, event=row, origin=origin, body=key.encode()))
+    inbox.finish(db, row, 5.0)
+    ((_, _, bodies),) = inbox.history(db, BOT, LANE, row + 1, 5)
+    assert bodies == [b"1/1"]
+
+
+def test_a_waiting_row_may_be_taken_as_an_answer_and_is_found_by_its_reason(db: sqlite3.Connection) -> None:
+    turn, one, other, taken = (put(db, key) for key in ("1", "2", "3", "4"))
+    inbox.claim(db, taken, 1, alone=False, now=1.0)
+    assert inbox.end_waiting(db, one, "answers ask:a:0", 5.0)
+    assert not inbox.end_waiting(db, one, "answers ask:a:1", 5.0), "once"
+    assert not inbox.end_waiting(db, taken, "answers ask:a:1", 5.0), "it runs"
+    assert inbox.end_waiting(db, other, "answers ask:b:0", 5.0)
+    found = [(reason, event.id) for reason, event in inbox.ended_with(db, BOT, LANE, turn, "answers ask:a:")]
+    assert found == [("answers ask:a:0", one)]
+    assert inbox.ended_with(db, BOT, LANE, one, "answers ask:a:") == []
 
 
 def test_a_person_lists_retries_and_drops(db: sqlite3.Connection) -> None:

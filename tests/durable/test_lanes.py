@@ -115,6 +115,14 @@ def test_rows_that_joined_and_failed_wait_in_their_order_and_no_shorter_than_the
     assert taken(lanes, now=20.0) == (A, 1)
     lanes.release(A)
     assert taken(lanes, now=20.0) == (A, 2)
+    assert not lanes.join(B)
+    store(lanes, B, 3)
+    assert lanes.join(B)
+    lanes.stored(B, 4, Row(4), claimed=True)
+    lanes.requeue(B, Row(3), not_before=40.0)
+    lanes.requeue(B, Row(4), not_before=30.0)
+    assert taken(lanes, now=39.0) is None, "row 4 does not cut the sleep of row 3 short"
+    assert taken(lanes, now=40.0) == (B, 3)
 
 
 def test_a_newcomer_does_not_overtake_a_row_that_waits_or_sleeps() -> None:

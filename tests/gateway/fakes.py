@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from buoy.chat import Agent, Answer, Message, Reply, Sender, Target
+from buoy.chat import Agent, Answer, Button, Click, Message, Reply, Sender, Target
 from buoy.chat import agent as as_agent
 from buoy.durable import inbox, outbox, schema
 from buoy.durable.schedules import Schedule
@@ -28,6 +28,7 @@ from tests import clock
 
 EPOCH = 1_700_000_000.0
 BOT = "bot"
+CLICK = "CLICK"
 ANN, BEN, CAT = "fake:c2c:ann", "fake:c2c:ben", "fake:group:cat"
 
 
@@ -92,6 +93,10 @@ class Line:
     running: int = 0
     most: int = 0
     service: Callable[[], Awaitable[None]] | None = None
+    shows_typing: bool = False
+    typed: list[tuple[str, int]] = field(default_factory=list)
+    buttons: dict[str, tuple[tuple[Button, ...], ...]] = field(default_factory=dict)
+    """By text, of whatever was composed."""
     calls: list[str] = field(default_factory=list)
 
     def services(self, intake: Intake) -> Mapping[str, Callable[[], Awaitable[None]]]:
@@ -99,14 +104,30 @@ class Line:
         return {} if self.service is None else {"service": self.service}
 
     def read(self, event: Event) -> Message | None:
-        text = json.loads(event.frame)["text"]
+        if event.type == CLICK:
+            return None
+        told = json.loads(event.frame)
+        text = told["text"]
         if not text:
             return None
-        return Message(
-            text, event.lane, Sender("u"), event.key, at=event.event_at, turn=event.key, attempt=event.attempts
-        )
+        who = Sender(told.get("sender", "u"))
+        return Message(text, event.lane, who, event.key, at=event.event_at, turn=event.key, attempt=event.attempts)
+
+    def click(self, event: Event) -> Click | None:
+        told = json.loads(event.frame) if event.type == CLICK else None
+        return told and Click(event.key, event.lane, Sender(told["sender"]), told["data"], event.event_at)
+
+    def types(self, event: Event) -> bool:
+        return self.shows_typing
+
+    async def typing(self, event: Event, seq: int) -> None:
+        self.typed.append((event.key, seq))
+        assert event.anchor is not None
+        assert (event.anchor, seq) not in self.taken
+        self.taken.add((event.anchor, seq))
 
     def compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
+        self.buttons |= {reply.text: reply.buttons for reply in replies if reply.buttons}
         return [self.body(reply) for reply in replies]
 
     def body(self, reply: Reply) -> bytes:
@@ -328,6 +349,14 @@ class World:
     @property
     def store(self) -> Store:
         return self.app.store
+
+    def click(
+        self, key: str, data: str, lane: str = ANN, sender: str = "u", **changes: Any
+    ) -> asyncio.Future[inbox.Put]:
+        """Somebody presses a button."""
+        frame = json.dumps({"data": data, "sender": sender}).encode()
+        told = {"type": CLICK, "frame": frame, "bypass": True, "click": True, **changes}
+        return self.put(key, lane=lane, **told)
 
     def put(self, key: str, text: str | None = None, lane: str = ANN, **changes: Any) -> asyncio.Future[inbox.Put]:
         """A message comes in."""

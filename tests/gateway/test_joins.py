@@ -275,6 +275,26 @@ def test_nothing_joins_a_turn_that_must_run_alone() -> None:
     clock.run(main())
 
 
+def test_a_turn_that_must_run_alone_waits_for_those_that_have_no_place_too() -> None:
+    agent = Scripted({"/stop": sleeps(5, "stopped")})
+
+    async def main() -> None:
+        line, store = Line(), Store.open_memory(now=wall())
+        row = (await store.write(inbox.put, arrival("k", lane=BEN), None)).id
+        assert row is not None
+        for _ in range(inbox.ALONE_AFTER):
+            await store.write(inbox.claim, row, 0, alone=False, now=wall())
+            await store.write(inbox.void_claims, 1)
+        await store.write(inbox.put, arrival("/stop", bypass=True), None)
+        async with gateway(line, joining(agent), store=store) as world:
+            await asyncio.sleep(1)
+            assert agent.texts() == ["/stop"]
+            await world.settle()
+            assert (line.texts(), agent.most) == (["stopped", "k"], 1)
+
+    clock.run(main())
+
+
 # --- /stop is the agent's own then ---
 
 

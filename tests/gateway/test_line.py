@@ -321,6 +321,21 @@ def test_a_run_after_the_last_part_never_happens_wherever_it_is_killed() -> None
     assert {attempt for _, attempt in runs} == {1, 2}, "before the end is on disk it runs again"
 
 
+def test_what_was_yielded_goes_before_what_is_said_after_it() -> None:
+    async def answer(message: Message) -> AsyncIterator[str]:
+        for n in range(len(message.delivered) // 2, 2):
+            yield f"yielded {n}"
+            await spoken(message).say(f"said {n}")
+
+    async def test(world: World) -> None:
+        await world.put("k")
+        await world.settle()
+        assert world.line.texts() == ["yielded 0", "said 0", "yielded 1", "said 1"]
+        assert world.events()["k"]["state"] == "done"
+
+    play(test, Agent(answer, can_continue=True))
+
+
 def test_the_agent_s_own_generator_may_use_the_line_too() -> None:
     async def answer(message: Message) -> AsyncIterator[str]:
         await spoken(message).say("said")

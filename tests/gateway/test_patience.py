@@ -88,6 +88,34 @@ def test_a_pause_is_not_held_against_the_task() -> None:
     clock.run(main())
 
 
+def test_a_pause_of_another_task_that_outlives_the_block_arms_nothing() -> None:
+    async def main() -> None:
+        patience, loop = Patience(), asyncio.get_running_loop()
+        outside = loop.create_future()
+
+        async def pauses(task: asyncio.Task[str]) -> None:
+            with patience.pause(task):
+                await outside
+
+        async def works() -> str:
+            with patience.limit(5):
+                await asyncio.sleep(4)
+            await asyncio.sleep(60)  # behind its limit: nobody may interrupt this
+            return "done"
+
+        task = asyncio.ensure_future(works())
+        await asyncio.sleep(1)
+        other = asyncio.ensure_future(pauses(task))
+        await asyncio.sleep(10)
+        outside.set_result(None)
+        assert await task == "done"
+        await other
+        assert not patience._until
+        patience.stop()
+
+    clock.run(main())
+
+
 def test_a_process_that_stood_still_gave_nobody_that_time() -> None:
     async def main() -> None:
         patience = Patience()

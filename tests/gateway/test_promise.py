@@ -8,7 +8,7 @@ import re
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +18,7 @@ from buoy.chat import Agent, Message
 from buoy.durable.store import Store
 from buoy.errors import StoreError
 from buoy.gateway.app import App
+from buoy.gateway.turns import Turns, Words
 from buoy.letters import Cause, Failed
 from tests import clock
 from tests.gateway.fakes import (
@@ -78,6 +79,28 @@ async def parts(message: Message) -> AsyncIterator[str]:
         yield part(message.id, n)
 
 
+async def speaks(message: Message) -> str | None:
+    """The same by the line: each part is queued as it is said, the last one ends the turn."""
+    told = json.loads(message.text)
+    if message.attempt <= told["fails"]:
+        raise RuntimeError("as asked")
+    if not told["parts"]:
+        return None
+    assert message.line is not None
+    for n in range(len(message.delivered), told["parts"]):
+        await asyncio.sleep(told["slow"])
+        await message.line.say(part(message.id, n), last=n + 1 == told["parts"])
+    await asyncio.sleep(told["slow"])
+    return "never seen: k0.99"
+
+
+AGENTS = {
+    "collects": Agent(parts),
+    "continues": Agent(parts, can_continue=True),
+    "speaks": Agent(speaks),
+}
+
+
 class Kept(Store):
     """A store in memory whose last state outlives its close."""
 
@@ -96,7 +119,7 @@ class Weather:
     """One run: a line of processes over one store, and what was put in."""
 
     line: Line
-    can_continue: bool
+    agent: Agent
     put: dict[str, tuple[str, int]] = field(default_factory=dict)
     coming: set[asyncio.Task[None]] = field(default_factory=set)
     sends: int = 0
@@ -115,8 +138,8 @@ class Weather:
         await self.world.app.stop(deadline_s=5)
 
     async def start(self, store: Store) -> None:
-        agent = Agent(parts, can_continue=self.can_continue)
-        app = App(store, [self.line], {self.line.bot: agent}, wall=wall)
+        words = Words("failed", "too long", "stopped", "idle")
+        app = App(store, [self.line], {self.line.bot: self.agent}, wall=wall, turns=Turns(words=words))
         await app.start()
         self.world = World(app, self.line)
 
@@ -196,13 +219,15 @@ class Weather:
             straight = {
                 piece_of(row["key"]): row["id"]
                 for row in letters.values()
-                if row["state"] == "sent" and row["origin"] != "held" and row["lane"] == lane
+                if row["state"] == "sent" and row["origin"] not in {"held", "notice"} and row["lane"] == lane
             }
             order = [straight[piece] for where, piece in shown if where == lane and piece in straight]
             assert order == sorted(order), f"{lane} out of order: {shown}"
         assert self.world.app.supervisor.job_failures == 0
         assert (self.world.app.worker.active, self.world.app.sender.active) == (0, 0)
-        assert self.world.app.worker._places == 0
+        assert (self.world.app.worker._places, self.world.app.worker._beside) == (0, 0)
+        told = {row["key"] for row in letters.values() if row["origin"] == "notice"}
+        assert told == {f"{key}/failed" for key in self.put if events[key]["state"] == "dead"}
 
     def judge_letter(
         self, row: dict[str, Any], by_id: dict[int, dict[str, Any]], seen: Counter[str], piece: str
@@ -233,11 +258,14 @@ def pieces(text: str) -> list[str]:
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(ROUNDS, st.booleans(), st.booleans())
+@given(ROUNDS, st.sampled_from(list(AGENTS)), st.booleans(), st.booleans())
 def test_each_message_is_answered_once_or_it_is_said_why_not(
     rounds: list[tuple[tuple[Any, ...], ...]],
-    can_continue: bool,  # noqa: FBT001
+    style: str,
+    joins: bool,  # noqa: FBT001
     proactive: bool,  # noqa: FBT001
 ) -> None:
     script = [action for each in rounds for action in each]
-    clock.run(Weather(Line(proactive=proactive), can_continue).run(script))
+    agent = replace(AGENTS[style], joins=(lambda _: True) if joins else None)
+    line = Line(proactive=proactive, shows_typing=True)
+    clock.run(Weather(line, agent).run(script))

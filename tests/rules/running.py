@@ -124,7 +124,7 @@ class Buoy:
         platform = _Quick(Account(**account | self.account), environ={}, monotonic=self.sim.clock.now, wall=self.wall)
         platform.changed = self.sim._changed
         app = self._app = App(store, [platform], {platform.bot: self.agent}, wall=self.wall, **self.settings)
-        for part in (app.sender._courier, app.worker):
+        for part in (app.sender._courier, app.worker.runs):
             part._draw = _hasty
         await app.start()
         if live:

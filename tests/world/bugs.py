@@ -287,9 +287,9 @@ def claims_outlive_their_process() -> list[Change]:
 @bug("PraisonAI#2723: done is recorded first, the answer afterwards", ANSWERED)
 def done_before_its_letters() -> list[Change]:
     async def finish(self: TurnLine, replies: Any, *, reason: str = "") -> None:
-        await self._sender.commits.insist(inbox.finish, self._event.id, self._wall(), reason)
+        await self._desk.sender.commits.insist(inbox.finish, self._event.id, self._desk.wall(), reason)
         if replies:
-            await self._insist(self._sender.compose(self._event, replies), None)
+            await self._insist(self._desk.sender.compose(self._event, replies), None)
 
     return [(TurnLine, "finish", finish)]
 

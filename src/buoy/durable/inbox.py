@@ -33,14 +33,15 @@ from buoy.durable.sessions import (
     unready,
 )
 from buoy.durable.trace import event_ref, note
-from buoy.letters import Anchor, Arrival, Event, EventState
+from buoy.letters import NOTICE, Anchor, Arrival, Event, EventState
 
 if TYPE_CHECKING:
     import sqlite3
 
 __all__ = [
     "ALONE_AFTER", "ASKED_AGAIN", "DEAD_AFTER", "Put", "advance", "again", "anchor_of", "anchors", "bury", "claim",
-    "counts", "cursor", "drop", "event_of", "finish", "finish_replied", "gaps", "get", "give_back", "heads",
+    "counts", "cursor", "drop", "end_waiting", "ended_with", "event_of", "finish", "finish_replied", "gaps", "get",
+    "give_back", "heads",
     "history", "identifies_since", "is_spent", "listing", "needs_alone", "open_session", "page", "put",
     "record_gap", "record_identify", "retry_dead", "spend", "unready", "urgent", "use", "void_claims",
 ]  # fmt: skip
@@ -196,6 +197,15 @@ def bury(db: sqlite3.Connection, row: int, reason: str, now: float) -> bool:
     return changed.rowcount == 1
 
 
+def end_waiting(db: sqlite3.Connection, row: int, reason: str, now: float) -> bool:
+    """End a waiting row as done: what it says was taken as an answer, and it needs no turn."""
+    changed = db.execute(
+        "UPDATE inbox SET state = 'done', reason = ?, ended_at = ? WHERE id = ? AND state = 'waiting'",
+        (reason, now, row),
+    )
+    return changed.rowcount == 1
+
+
 def give_back(db: sqlite3.Connection, row: int) -> bool:
     """Undo the claim of a turn that an orderly stop interrupted: it waits again, nothing is charged."""
     changed = db.execute(
@@ -265,6 +275,16 @@ def page(db: sqlite3.Connection, bot: str, lane: str, after_id: int, limit: int)
 def urgent(db: sqlite3.Connection) -> list[Event]:
     """Read the waiting turns that do not wait for their lane."""
     return [Event(*row) for row in db.execute(_URGENT)]
+
+
+def ended_with(db: sqlite3.Connection, bot: str, lane: str, after_id: int, reason: str) -> list[tuple[str, Event]]:
+    """Read the rows of a lane behind ``after_id`` that ended as done with a reason which begins so, oldest first."""
+    found = db.execute(
+        f"SELECT reason, {_COLUMNS} FROM inbox WHERE bot = ? AND lane = ? AND lane IS NOT NULL AND id > ? "  # noqa: S608
+        "AND state = 'done' AND substr(reason, 1, ?) = ? AND frame IS NOT NULL ORDER BY id LIMIT ?",
+        (bot, lane, after_id, len(reason), reason, LOOK_BACK),
+    )
+    return [(row[0], Event(*row[1:])) for row in found]
 
 
 # --- anchors ------------------------------------------------------------------------------------------------
@@ -338,7 +358,9 @@ def history(
     ).fetchall()
     told = []
     for row, frame, kind in reversed(rows):
-        letters = db.execute("SELECT body FROM outbox WHERE event = ? AND body IS NOT NULL ORDER BY id", (row,))
+        letters = db.execute(
+            "SELECT body FROM outbox WHERE event = ? AND body IS NOT NULL AND origin <> ? ORDER BY id", (row, NOTICE)
+        )
         told.append((frame, kind, [body for (body,) in letters]))
     return told
 

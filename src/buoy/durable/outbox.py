@@ -321,6 +321,11 @@ def of_event(db: sqlite3.Connection, event: int) -> list[Letter]:
     return [_letter(row) for row in db.execute(_OF_EVENT, (event,))]
 
 
+def knows(db: sqlite3.Connection, bot: str, key: str) -> bool:
+    """Say whether a letter of this key was ever queued."""
+    return db.execute("SELECT 1 FROM outbox WHERE key = ? AND bot = ?", (key, bot)).fetchone() is not None
+
+
 def counts(db: sqlite3.Connection) -> dict[str, int]:
     """Count the letters that are queued, claimed, held, unsure or dead."""
     (open_,) = db.execute("SELECT count(*) FROM outbox WHERE state IN ('queued', 'claimed')").fetchone()

@@ -32,6 +32,7 @@ from buoy.gateway.courier import Holding
 from buoy.gateway.health import disk
 from buoy.gateway.platform import Platform
 from buoy.gateway.watch import Watch
+from buoy.gateway.words import words_of
 from buoy.gateway.worker import Turns
 from buoy.platforms.qq.platform import QQ, Account
 from buoy.platforms.qq.words import Manner
@@ -105,6 +106,13 @@ def assemble(
             config.turns.attempts,
             config.turns.late_after_s,
             skips_late=config.turns.late == "skip",
+            typing_after_s=config.turns.typing_after_s,
+            words=words_of(
+                config.outbox.language,
+                config.turns.failed_text,
+                config.turns.timeout_text,
+                config.turns.stopped_text,
+            ),
         ),
         holding=Holding(config.outbox.hold_days, config.outbox.hold_per_conversation),
         bodies_days=config.retention.bodies_days,

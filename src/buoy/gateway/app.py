@@ -16,6 +16,7 @@ from buoy.durable import history, inbox, meta, outbox, retention
 from buoy.durable.schedules import Schedule
 from buoy.durable.store import Store
 from buoy.errors import ConfigError, StoreLostError
+from buoy.gateway import posting
 from buoy.gateway.courier import Holding
 from buoy.gateway.health import Depths, Snapshot, snapshot
 from buoy.gateway.intake import Door
@@ -94,7 +95,7 @@ class App:
         await self._begin()
         if self._schedules is not None:
             await self.timetable.start(self._schedules)
-        buried = await self.store.write(inbox.void_claims, self.store.boot)
+        buried = await self.store.write(posting.void_claims, self.store.boot, self.worker.runs.told_dead)
         for event in buried:
             log.error("turn is dead", turn=event.id, reason="it ended the process or failed too often")
         self.sender.start()

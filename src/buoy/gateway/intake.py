@@ -51,7 +51,8 @@ class Door:
         seat = self._worker.reserve(arrival)
         boot = self._store.boot if seat else None
         whole = self._whole.get((arrival.bot, arrival.shard)) if arrival.losses else None
-        job = self._store.write(_put, arrival, boot, opens_session, whole)
+        ends = seat.ends if seat else ""
+        job = self._store.write(_put, arrival, boot, opens_session, whole, ends)
         job.add_done_callback(partial(self._committed, arrival, seat))
         return job
 
@@ -139,12 +140,19 @@ def _put(
     boot: int | None,
     opens_session: bool,  # noqa: FBT001
     whole: sessions.Whole | None,
+    ends: str,
 ) -> inbox.Put:
-    """One transaction: the row, the session's cursor, and the gap that a lost session leaves before it."""
+    """One transaction: the row, the session's cursor, and the gap that a lost session leaves before it.
+
+    ``ends``: the row needs no turn, for this reason.
+    """
     for loss in arrival.losses:
         sessions.lose(db, arrival.bot, arrival.shard, loss, arrival.received_at, whole)
     if arrival.note:
         sessions.leave_note(db, arrival.bot, arrival.shard, arrival.note)
     if opens_session and arrival.seq is not None:
         inbox.open_session(db, arrival.bot, arrival.shard, arrival.session, arrival.seq, arrival.received_at)
-    return inbox.put(db, arrival, boot)
+    put = inbox.put(db, arrival, boot)
+    if ends and put.id is not None:
+        inbox.finish(db, put.id, arrival.received_at, ends)
+    return put

@@ -9,38 +9,55 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
 from buoy.chat import Button, NonsenseError, Part, Reply, as_reply
+from buoy.durable import outbox
 from buoy.durable.store import Store
 from buoy.errors import StoreError, TurnOverError
-from buoy.gateway import posting
+from buoy.gateway import posting, questions
 from buoy.gateway.commits import STORE_RETRY_S
 from buoy.gateway.patience import Patience
-from buoy.gateway.posting import Batch
+from buoy.gateway.platform import Platform
+from buoy.gateway.posting import Batch, End
+from buoy.gateway.questions import Question, Questions
 from buoy.gateway.sender import Sender
 from buoy.gateway.turns import Running
-from buoy.letters import Letter
+from buoy.letters import NOTICE, QUESTION, Letter
 
 log = structlog.get_logger("buoy.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all lines of a gateway work with."""
+
+    store: Store
+    sender: Sender
+    patience: Patience
+    questions: Questions
+    wall: Callable[[], float]
 
 
 class TurnLine:
     """The line of one run of one turn."""
 
-    def __init__(
-        self, running: Running, store: Store, sender: Sender, patience: Patience, *, wall: Callable[[], float]
-    ) -> None:
+    def __init__(self, running: Running, platform: Platform, desk: Desk) -> None:
+        self.asked: str | None = None
+        """Who may answer a question: the id of whoever wrote the message. None: anybody, where a schedule asks."""
+        self.pending: Reply | None = None
+        """What an agent that can continue has yielded last: it ends the turn, or goes before whatever follows it."""
         self._running = running
         self._event = running.event
-        self._store = store
-        self._sender = sender
-        self._patience = patience
-        self._wall = wall
+        self._platform = platform
+        self._desk = desk
         self._is_closed = False
         self._ending: asyncio.Future[Any] | None = None  # the commit that ends the turn, under way or done
+        self._questions = 0
+        self._open: set[Question] = set()
 
     # --- for the agent ------------------------------------------------------------------------------------------
 
@@ -50,30 +67,82 @@ class TurnLine:
         if not reply.text.strip():
             raise NonsenseError("an agent said nothing: the text is blank; to end a turn without a reply return None")
         self._check()
-        bodies = self._sender.compose(self._event, [reply])
+        await self.flush()
+        bodies = self._desk.sender.compose(self._event, [reply])
         if not bodies:
             raise NonsenseError("an agent said what the platform makes no message of")
-        letters = await self._insist(bodies, (self._event.id, "") if last else None, is_said=True)
+        letters = await self._insist(bodies, End(self._event.id) if last else None, is_said=True)
         return letters[-1].id
 
     async def ask(self, question: Part, options: Sequence[Button]) -> str:
         """Ask who wrote the message; see :meth:`buoy.chat.Line.ask`."""
-        raise NotImplementedError
+        reply, choices = as_reply(question), tuple(options)
+        if not (reply.text.strip() and choices and all(one.label.strip() for one in choices)):
+            raise NonsenseError("an agent asks without a text, without options or with a blank one")
+        self._check()
+        await self.flush()
+        self._questions += 1
+        name = questions.name_of(self._event, self._questions, reply.text, choices)
+        waiting = Question(name, (self._event.bot, self._event.lane), self.asked, choices)
+        self._open.add(waiting)
+        self._desk.questions.open(waiting)
+        try:
+            chosen = await self._put(reply, waiting)
+            return choices[await waiting.answer if chosen is None else chosen].data
+        finally:
+            self._desk.questions.close(waiting)
+            self._open.discard(waiting)
 
-    # --- for the worker -----------------------------------------------------------------------------------------
+    async def _put(self, reply: Reply, waiting: Question) -> int | None:
+        """Queue a question; where an earlier run did, give what was chosen meanwhile, if anything was."""
+        event, desk = self._event, self._desk
+        if desk.store.read(outbox.knows, event.bot, f"{event.key}/{waiting.name}"):
+            return await questions.earlier(waiting, event, desk.store, self._platform, desk.wall())
+        text = questions.numbered(reply.text, waiting.options)
+        shown = replace(reply, text=text, buttons=questions.keyboard(waiting.name, waiting.options))
+        await self._insist(desk.sender.compose(event, [shown]), None, waiting.name, QUESTION, is_said=True)
+        return None
 
-    async def part(self, reply: Reply) -> None:
-        """Queue what an agent that can continue has yielded."""
-        await self._insist(self._sender.compose(self._event, [reply]), None, is_said=True)
+    # --- for whoever runs the turn --------------------------------------------------------------------------------
+
+    async def flush(self) -> None:
+        """Queue what waits as the last part so far: something follows it."""
+        reply, self.pending = self.pending, None
+        if reply is not None:
+            await self._insist(self._desk.sender.compose(self._event, [reply]), None, is_said=True)
 
     async def finish(self, replies: Sequence[Reply], *, reason: str = "") -> None:
-        """End the turn and queue its letters, in one transaction."""
-        bodies = self._sender.compose(self._event, replies) if replies else []
-        await self._insist(bodies, (self._event.id, reason))
+        """End the turn and queue its letters, in one transaction.
+
+        Raises:
+            EndedError: it had ended already.
+        """
+        bodies = self._desk.sender.compose(self._event, replies) if replies else []
+        await self._insist(bodies, End(self._event.id, reason))
+
+    async def tell(self, text: str, end: End, name: str) -> None:
+        """End the turn in another way and tell the user, in one transaction; an empty ``text``: say nothing.
+
+        ``name`` is that of the letter: there is one of them, however often this is tried. Where the turn had ended
+        already nothing happens.
+        """
+        bodies: list[bytes] = []
+        try:
+            bodies = self._desk.sender.compose(self._event, [Reply(text)]) if text else []
+        except Exception:
+            log.exception("user not told", turn=self._event.id)  # that must not keep the turn from ending
+        try:
+            await self._insist(bodies, end, name, NOTICE)
+        except posting.EndedError:
+            log.info("turn had ended already", turn=self._event.id)
 
     def close(self) -> None:
-        """The agent is done: nobody speaks here any more."""
+        """The agent is done: nobody speaks here any more, and nobody waits for an answer."""
         self._is_closed = True
+        for question in self._open:
+            if not question.answer.done():
+                question.answer.set_exception(TurnOverError("this turn has ended before its question was answered"))
+                question.answer.exception()  # whoever asked may be gone
 
     async def has_ended(self) -> bool:
         """Say whether the last part was said, and with it the turn ended; waits for a commit that is under way."""
@@ -90,31 +159,30 @@ class TurnLine:
             raise TurnOverError("this turn has ended; to write in its conversation use send()")
 
     async def _insist(
-        self, bodies: Sequence[bytes], end: tuple[int, str] | None, *, is_said: bool = False
+        self, bodies: Sequence[bytes], end: End | None, name: str = "", origin: str = "", *, is_said: bool = False
     ) -> list[Letter]:
         """Commit letters, and the end of their turn where it has come. A full disk is waited for: nothing is lost."""
-        event = self._event
         task = self._running.task
-        with self._patience.pause(task) if is_said and task is not None else nullcontext():
+        with self._desk.patience.pause(task) if is_said and task is not None else nullcontext():
             while True:
-                batch = self._sender.batch(event, bodies)
+                batch = self._desk.sender.batch(self._event, bodies, name, origin)
                 try:
                     return await self._queue(batch, end, is_said=is_said)
                 except StoreError as error:
-                    log.warning("turn not committed", turn=event.id, error=str(error))
+                    log.warning("turn not committed", turn=self._event.id, error=str(error))
                     await asyncio.sleep(STORE_RETRY_S)
                 if is_said:
                     self._check()
 
-    async def _queue(self, batch: Batch, end: tuple[int, str] | None, *, is_said: bool) -> list[Letter]:
+    async def _queue(self, batch: Batch, end: End | None, *, is_said: bool) -> list[Letter]:
         """Commit letters, with the end of their turn where it has come."""
-        job = self._store.write(posting.end_turn, batch, end, self._wall())
+        job = self._desk.store.write(posting.end_turn, batch, end, self._desk.wall())
         if end is not None and is_said:
             self._ending = job
         try:
             letters = await asyncio.shield(job)
         except asyncio.CancelledError:
-            if self._store.withdraw(job):
+            if self._desk.store.withdraw(job):
                 self._ending = None if self._ending is job else self._ending
                 batch.failed()
             else:

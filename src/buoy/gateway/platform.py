@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from buoy.chat import Message, Reply, Target
+from buoy.chat import Click, Message, Reply, Target
 from buoy.letters import Anchor, Event, Failed, Intake, Letter, Outcome, Permission, Plan
 
 
@@ -25,6 +25,18 @@ class Platform(Protocol):
 
     def read(self, event: Event) -> Message | None:
         """Translate a stored row for the agent; None when it holds nothing to answer. May raise ValueError."""
+
+    def click(self, event: Event) -> Click | None:
+        """Translate a stored row that is a click on a button; None: it is none."""
+
+    def types(self, event: Event) -> bool:
+        """Say whether :meth:`typing` means anything to who wrote this row."""
+
+    async def typing(self, event: Event, seq: int) -> None:
+        """Show once that an answer to this row is being written, as its reply ``seq``. Best effort, bounded.
+
+        Raises nothing of the platform's.
+        """
 
     def compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
         """Letter bodies for a turn's replies, in order, within sizes and budgets where possible."""

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from buoy.durable import inbox, outbox, permission
+from buoy.durable import inbox, meta, outbox, permission, status
 from buoy.durable.lanes import Key
-from buoy.letters import SCHEDULED, Event, EventState, Failed, Letter, LetterState, Permission, Use
+from buoy.durable.trace import event_ref, has_note, note
+from buoy.letters import NOTICE, SCHEDULED, Event, EventState, Failed, Letter, LetterState, Permission, Use
 
 if TYPE_CHECKING:
     import sqlite3
 
+FAILED = "failed"
+"""Names the letter that tells a user that a turn is dead."""
+STOPPED = "stopped"
+"""Names the letter that answers a `/stop`."""
+TYPING = "the user was shown that an answer is being written"
 NOT_STORED = "stored after its caller was told that it was not"
 
 
@@ -31,10 +37,25 @@ class Accepts(Protocol):
 
 
 class Batch:
-    """The letters of one turn, on their way into the transaction that ends the turn."""
+    """The letters of one turn, on their way into the transaction that ends the turn.
 
-    def __init__(self, event: Event, bodies: Sequence[bytes], use: Use | None, boot: int, lanes: Accepts) -> None:
+    ``name`` and ``origin``: they are no part of its answer, and have a key of their own; whoever queues them again
+    gets those of then.
+    """
+
+    def __init__(
+        self,
+        event: Event,
+        bodies: Sequence[bytes],
+        use: Use | None,
+        boot: int,
+        lanes: Accepts,
+        name: str = "",
+        origin: str = "",
+    ) -> None:
         self._event = event
+        self._name = name
+        self._origin = origin or (SCHEDULED if event.type == SCHEDULED else "turn")
         self._boot = boot
         self._lanes = lanes
         self._lane = (event.bot, event.lane)
@@ -47,7 +68,7 @@ class Batch:
         for body in self._bodies:
             n += 1
             put = outbox.put(db, self._draft(n, body, now))
-            if not put.fresh:  # an earlier run of this turn queued parts: go on behind them
+            if not put.fresh and not self._name:  # an earlier run of this turn queued parts: go on behind them
                 n = len(outbox.of_event(db, event.id)) + 1
                 put = outbox.put(db, self._draft(n, body, now))
             letters.append(put.letter)
@@ -61,7 +82,12 @@ class Batch:
         None: it is not the usual case, and nothing changed.
         """
         use, event = self._use, self._event
-        if use is None or use.anchor.row != event.id or not inbox.finish_replied(db, event.id, event.uses, now):
+        if (
+            use is None
+            or self._name
+            or use.anchor.row != event.id
+            or not inbox.finish_replied(db, event.id, event.uses, now)
+        ):
             return None
         anchor, seq, n = use.anchor, event.uses + 1, 1
         draft = self._draft(n, self._bodies[0], now)
@@ -74,9 +100,8 @@ class Batch:
         return [first.letter, *(outbox.put(db, self._draft(at, body, now)).letter for at, body in rest)]
 
     def _draft(self, n: int, body: bytes, now: float) -> Letter:
-        key = f"{self._event.key}/{n}"
-        origin = SCHEDULED if self._event.type == SCHEDULED else "turn"
-        return Letter(0, key, *self._lane, body, LetterState.QUEUED, now, event=self._event.id, origin=origin)
+        key = f"{self._event.key}/{n if not self._name else self._name if n == 1 else f'{self._name}.{n}'}"
+        return Letter(0, key, *self._lane, body, LetterState.QUEUED, now, event=self._event.id, origin=self._origin)
 
     def committed(self, letters: Sequence[Letter]) -> None:
         """The transaction is on disk: deliver."""
@@ -144,19 +169,68 @@ def reword(db: sqlite3.Connection, letter: Letter, bodies: Sequence[bytes], fail
     return letters
 
 
-def end_turn(db: sqlite3.Connection, batch: Batch, end: tuple[int, str] | None, now: float) -> list[Letter]:
-    """The transaction at the heart of Buoy: "turn done" and its letters, or neither."""
-    if end is not None and not end[1] and (letters := batch.write_with_end(db, now)) is not None:
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a turn ends, and why, for people."""
+
+    row: int
+    reason: str = ""
+    is_dead: bool = False
+    boot: int = 0
+    """It never ran: claim it first, in the name of this boot."""
+
+    def write(self, db: sqlite3.Connection, now: float) -> bool:
+        """Record it; False: it had ended already."""
+        if self.boot and inbox.claim(db, self.row, self.boot, alone=False, now=now) is None:
+            return False
+        if self.is_dead:
+            return inbox.bury(db, self.row, self.reason, now)
+        return inbox.finish(db, self.row, now, self.reason)
+
+
+class EndedError(Exception):
+    """The turn had ended already; its letters are not queued a second time."""
+
+
+def end_turn(db: sqlite3.Connection, batch: Batch, end: End | None, now: float) -> list[Letter]:
+    """The transaction at the heart of Buoy: "turn done" and its letters, or neither.
+
+    Raises:
+        EndedError: it was done already.
+    """
+    if end is None:
+        return batch.write(db, now)
+    if not (end.reason or end.boot) and (letters := batch.write_with_end(db, now)) is not None:
         return letters
-    if end is not None and not inbox.finish(db, end[0], now, end[1]):
-        raise RuntimeError("the turn had ended already; its letters are not queued a second time")
+    if not end.write(db, now):
+        raise EndedError
     return batch.write(db, now)
 
 
-def end_stop(db: sqlite3.Connection, row: int, boot: int, now: float) -> None:
-    """A `/stop` has done its work; it never ran as a turn."""
-    if inbox.claim(db, row, boot, alone=False, now=now) is not None:
-        inbox.finish(db, row, now, "asked to stop the running turn")
+def void_claims(db: sqlite3.Connection, boot: int, told: Callable[[Event], list[bytes]]) -> list[Event]:
+    """Free the turns of older boots; for those that are buried, queue what their users are ``told``."""
+    buried = inbox.void_claims(db, boot)
+    now = meta.get(db, "boot_at", 0.0)
+    for event in buried:
+        for n, body in enumerate(told(event), 1):
+            key = f"{event.key}/{FAILED if n == 1 else f'{FAILED}.{n}'}"
+            draft = Letter(0, key, event.bot, event.lane, body, LetterState.QUEUED, now, event=event.id, origin=NOTICE)
+            outbox.put(db, draft)
+    return buried
+
+
+def take_typing(db: sqlite3.Connection, event: Event, limit: int, now: float) -> int | None:
+    """Take a reply of an event's anchor to show that an answer is being written, once; None: it has none to spare.
+
+    One more is left for the answer at least. ``limit`` is how many replies the anchor may have.
+    """
+    ref = event_ref(event.id)
+    if has_note(db, ref, TYPING) or status.spoken_for(db, event) > limit - 2:
+        return None
+    seq = inbox.use(db, event.id, limit)
+    if seq is not None:
+        note(db, ref, now, TYPING)
+    return seq
 
 
 def give_back(db: sqlite3.Connection) -> None:

@@ -107,8 +107,11 @@ class Sender:
                 bodies = platform.compose(replace(event, uses=used), replies) if used != event.uses else bodies
         return bodies
 
-    def batch(self, event: Event, bodies: Sequence[bytes]) -> Batch:
-        """Prepare the letters of a turn that ends now; the caller commits them together with the turn."""
+    def batch(self, event: Event, bodies: Sequence[bytes], name: str = "", origin: str = "") -> Batch:
+        """Prepare the letters of a turn that ends now; the caller commits them together with the turn.
+
+        ``name`` and ``origin`` are those of letters that are no part of its answer, see :class:`Batch`.
+        """
         lane = (event.bot, event.lane)
         use = self._immediate(event, bodies[0]) if bodies else None
         if use is not None and not self._lanes.offer(lane):
@@ -119,7 +122,7 @@ class Sender:
             self._lanes.announce(lane)
         for _ in bodies[1:]:
             self._lanes.announce(lane)
-        return Batch(event, bodies, use, self._store.boot, self)
+        return Batch(event, bodies, use, self._store.boot, self, name, origin)
 
     def _immediate(self, event: Event, body: bytes) -> Use | None:
         """The anchor with which a turn's first letter can leave at once, in the transaction that queues it."""

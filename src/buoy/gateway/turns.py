@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum, auto
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
 
     from buoy.durable.lanes import Key
+    from buoy.gateway.questions import Question
     from buoy.letters import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a user is told of a turn that ended without an answer. An empty text: nothing."""
+
+    failed: str = ""
+    too_long: str = ""
+    stopped: str = ""
+    idle: str = ""
+    """Somebody stops, and nothing runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +29,8 @@ class Turns:
     """How turns run. ``attempts`` counts failed runs, and unclean ends while alone.
 
     A message that is older than ``late_after_s`` when its turn comes tells the agent so; with ``skips_late`` it ends
-    without one, unless a person asked for this run.
+    without one, unless a person asked for this run. After ``typing_after_s`` the user is shown that an answer is being
+    written; 0: never.
     """
 
     timeout_s: float = 600.0
@@ -26,13 +38,25 @@ class Turns:
     attempts: int = 5
     late_after_s: float = 900.0
     skips_late: bool = False
+    typing_after_s: float = 3.0
+    words: Words = field(default_factory=Words)
 
 
-class Seat(Enum):
+@dataclass(frozen=True, slots=True)
+class Seat:
     """As what an arrival may be stored that need not wait: it is claimed by the commit that stores it."""
 
-    HEAD = auto()  # its lane is idle and there is a place
-    BESIDE = auto()  # it joins the turn that runs
+    is_beside: bool = False
+    """It joins the turn that runs; otherwise its lane is idle and there is a place."""
+    ends: str = ""
+    """It needs no turn: the same commit ends it, for this reason."""
+    question: Question | None = None
+    """What it answers then, where a turn waits for that."""
+    choice: int = 0
+
+
+HEAD = Seat()
+BESIDE = Seat(is_beside=True)
 
 
 @dataclass(slots=True)

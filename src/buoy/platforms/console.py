@@ -129,6 +129,17 @@ class Console:
             attempt=event.attempts,
         )
 
+    def click(self, event: Event) -> None:
+        """No buttons."""
+
+    def types(self, event: Event) -> bool:
+        """Nobody is shown it."""
+        del event
+        return False
+
+    async def typing(self, event: Event, seq: int) -> None:
+        """Nobody is shown it."""
+
     def compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
         """One letter a reply."""
         del event

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from buoy.chat import Message, Reply, Target
+from buoy.chat import Click, Message, Reply, Target
 from buoy.errors import ConfigError
 from buoy.letters import Anchor, Cause, Event, Failed, Intake, Letter, Outcome, Permission, Plan
 from buoy.platforms.qq import compose, permission, translate
@@ -100,6 +100,19 @@ class QQ:
         """A stored row as the agent sees it."""
         conversation = f"{event.lane}@{self.bot}" if self._account.names_bot else event.lane
         return translate.message(event, conversation=conversation)
+
+    def click(self, event: Event) -> Click | None:
+        """A click, where the row is one."""
+        del event
+        return None
+
+    def types(self, event: Event) -> bool:
+        """Whether a typing notice is shown."""
+        del event
+        return False
+
+    async def typing(self, event: Event, seq: int) -> None:
+        """Show a typing notice."""
 
     # --- outbound -----------------------------------------------------------------------------------------------
 
