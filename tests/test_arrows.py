@@ -67,7 +67,7 @@ RULES = {
     "buoy.platforms.console": rule(*LEAVES, libraries="msgspec rich structlog"),
     "buoy.platforms": rule(*LEAVES, "buoy.protocol", "buoy.transport", libraries="msgspec structlog"),
     "buoy.gateway": rule(*LEAVES, "buoy.durable", libraries="msgspec structlog croniter prometheus_client"),
-    "buoy.agents": rule("buoy.errors", "buoy.chat", libraries="openai"),
+    "buoy.agents": rule("buoy.errors", "buoy.chat", libraries="openai acp pydantic"),
     # A client of an HTTP interface of its own: events as a stream and several requests for one turn.
     "buoy.agents.hermes_api": rule("buoy.errors", libraries="aiohttp"),
     "buoy.sim": rule("buoy.protocol.wire", libraries="aiohttp msgspec uvloop"),

@@ -123,7 +123,7 @@ def test_a_turn_that_a_kill_interrupted_gets_the_run_of_before(tmp_path: Path) -
     async def scene(start: Callable[[], Agent]) -> list[str]:
         first = asyncio.ensure_future(texts(start(), message))
         await until(lambda: server.runs)
-        await until(lambda: (tmp_path / "agents/1.runs").exists())
+        await until((tmp_path / "agents/1.runs").exists)
         first.cancel()  # without a reason: Buoy ends
         await asyncio.wait([first])
         return await texts(start(), replace(message, attempt=2))

@@ -286,7 +286,9 @@ class Run:
     async def _permit(self, n: int) -> None:
         """Have the n-th question answered, and tell the server."""
         question = self._asked[n]
-        choices = [Choice(one, self._words[one], one != "deny") for one in question["choices"]]
+        choices = [
+            Choice(one, self._words[one], one != "deny", one in {"session", "always"}) for one in question["choices"]
+        ]
         line = self._message.line
         if self._permission == consent.ASK and line is None:
             self._remark("denied")
