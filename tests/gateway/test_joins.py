@@ -364,6 +364,26 @@ def test_a_stop_waits_while_the_agent_is_away_and_outlives_the_process() -> None
     clock.run(main())
 
 
+def test_the_pause_of_a_stop_that_failed_outlives_the_process() -> None:
+    agent = Scripted({"/stop": raises(ValueError())})
+
+    async def main() -> None:
+        line, store = Line(), Store.open_memory(now=wall())
+        async with gateway(line, joining(agent), store=store) as world:
+            await world.put("/stop", bypass=True)
+            await asyncio.sleep(12)
+            assert len(agent.seen) == 3  # at 0, 1 and 6 s; the next one at 18.75 s or later
+            following = crash(store)
+        agent.doings.clear()
+        async with gateway(line, joining(agent), store=following) as world:
+            await asyncio.sleep(5)
+            assert len(agent.seen) == 3
+            await world.settle()
+            assert line.texts() == ["/stop"]
+
+    clock.run(main())
+
+
 def test_a_stop_that_ends_the_process_is_dead_in_the_end() -> None:
     agent = Scripted({"/stop": hang})
 

@@ -33,13 +33,18 @@ class Commits:
                 log.warning("not committed yet", job=getattr(job, "__name__", ""), error=str(error))
                 await asyncio.sleep(STORE_RETRY_S)
 
-    def later(self, job: Callable[..., Any], *args: Any) -> None:
-        """Commit without waiting; a crash before that repeats what led here."""
-        self._store.write(job, *args).add_done_callback(partial(self._ended, job, args))
+    def later(self, job: Callable[..., Any], *args: Any, then: Callable[[], None]) -> None:
+        """Commit without waiting, and call ``then`` when that is done; a crash before that repeats what led here."""
+        self._store.write(job, *args).add_done_callback(partial(self._ended, job, args, then))
 
-    def _ended(self, job: Callable[..., Any], args: tuple[Any, ...], done: asyncio.Future[Any]) -> None:
-        if done.cancelled() or (error := done.exception()) is None:
+    def _ended(
+        self, job: Callable[..., Any], args: tuple[Any, ...], then: Callable[[], None], done: asyncio.Future[Any]
+    ) -> None:
+        if done.cancelled():
+            return
+        if (error := done.exception()) is None:
+            then()
             return
         log.warning("not committed yet", job=getattr(job, "__name__", ""), error=str(error))
         if isinstance(error, StoreError) and not isinstance(error, StoreLostError) and not self.is_stopping:
-            asyncio.get_running_loop().call_later(STORE_RETRY_S, self.later, job, *args)
+            asyncio.get_running_loop().call_later(STORE_RETRY_S, partial(self.later, job, *args, then=then))

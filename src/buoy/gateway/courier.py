@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -296,9 +297,12 @@ class Courier:
         else:
             job = (outbox.settle, letter.id, state, reason, remote_id, code, trace, latency_ms, now)
             log.warning("letter ended", letter=letter.id, state=state.value, reason=reason)
-        self._commits.later(*(job if told is None else (posting.taught, lane, told, now, *job)))
+        ended = replace(letter, state=state, reason=reason, remote_id=remote_id, settled_at=now)
+        self._receipts.remember(ended)
+        stored = partial(self._receipts.forget, letter.id)
+        self._commits.later(*(job if told is None else (posting.taught, lane, told, now, *job)), then=stored)
         self._tried_anew.discard(letter.id)
-        self._receipts.tell(replace(letter, state=state, reason=reason, remote_id=remote_id, settled_at=now))
+        self._receipts.tell(ended)
         self._desk.free(lane)
 
     async def _hold(

@@ -20,7 +20,6 @@ from buoy.gateway.supervisor import Supervisor
 from buoy.letters import Letter, LetterState
 
 SEND_PATIENCE_S = 0.1  # `send()` answers within this, whatever happens
-REMEMBERED = 256  # outcomes: more than a commit can have under way
 OPEN = frozenset({LetterState.QUEUED, LetterState.CLAIMED})
 
 
@@ -67,7 +66,7 @@ class Receipts:
         self._pump = pump
         self._unwanted: set[tuple[str, str]] = set()  # sends given up while their commit was under way
         self._settled: dict[int, asyncio.Future[Letter]] = {}
-        self._ended: dict[int, Letter] = {}  # the newest; their rows may say so a moment later
+        self._ended: dict[int, Letter] = {}  # their rows say so a moment later
 
     async def send(self, target: Target, reply: Reply, *, key: str | None = None, origin: str = "send") -> Receipt:
         """Queue one message and say what is known after 100 ms at most.
@@ -161,16 +160,16 @@ class Receipts:
         except TimeoutError:
             return self._store.read(outbox.get, number) or letter
 
+    def remember(self, letter: Letter) -> None:
+        """It has ended, and its row does not say so yet; :meth:`forget` follows when it does."""
+        self._ended[letter.id] = letter
+
     def forget(self, letter: int) -> None:
-        """It is to be tried again: what became of it does not hold any more."""
+        """Its row says what became of it."""
         self._ended.pop(letter, None)
 
     def tell(self, letter: Letter) -> None:
-        """Take notice of what became of a letter, and tell whoever waits for it."""
-        self._ended.pop(letter.id, None)
-        self._ended[letter.id] = letter
-        if len(self._ended) > REMEMBERED:
-            del self._ended[next(iter(self._ended))]
+        """Tell whoever waits for this letter what became of it."""
         waiter = self._settled.pop(letter.id, None)
         if waiter is not None and not waiter.done():
             waiter.set_result(letter)

@@ -163,7 +163,6 @@ class Sender:
 
     def revive(self, letter: Letter) -> None:
         """A person wants a letter tried again; its row is queued."""
-        self.receipts.forget(letter.id)
         self._lanes.add((letter.bot, letter.lane), letter.id, letter)
         self.pump()
 
