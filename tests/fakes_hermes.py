@@ -39,6 +39,8 @@ class Server:
     approval_s: float = 60.0
     """How long a run waits for an approval."""
     offers_runs: bool = True
+    streams_break: bool = False
+    """After the first event."""
     refusals: int = 0
     """So many of the next requests that start something are answered with ``status``."""
     status: int = 500
@@ -163,6 +165,8 @@ class Server:
         try:  # a reader that went is noticed at the next event, which is lost with it
             while (event := await queue.get()) is not None:
                 await response.write(f"data: {json.dumps(event)}\n\n".encode())
+                if self.streams_break and request.transport is not None:
+                    request.transport.close()
             await response.write(b": stream closed\n\n")
         except ConnectionError:
             pass

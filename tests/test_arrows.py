@@ -37,7 +37,7 @@ UNDECIDED = frozenset(  # what would make a decision depend on the clock, on cha
         *("selectors", "signal", "socket", "ssl", "subprocess", "tempfile", "threading", "time", "uuid"),
     ]
 )
-AIOHTTP_CLIENTS = frozenset({"buoy.transport", "buoy.agents.hermes_api"})
+AIOHTTP_CLIENTS = frozenset({"buoy.transport", "buoy.agents.wire", "buoy.agents.hermes_api"})
 AIOHTTP_SERVER = frozenset({"web", "WSMsgType", "WSCloseCode"})  # of aiohttp, what the serving end needs
 
 
@@ -68,8 +68,11 @@ RULES = {
     "buoy.platforms": rule(*LEAVES, "buoy.protocol", "buoy.transport", libraries="msgspec structlog"),
     "buoy.gateway": rule(*LEAVES, "buoy.durable", libraries="msgspec structlog croniter prometheus_client"),
     "buoy.agents": rule("buoy.errors", "buoy.chat", libraries="openai acp pydantic"),
-    # A client of an HTTP interface of its own: events as a stream and several requests for one turn.
-    "buoy.agents.hermes_api": rule("buoy.errors", libraries="aiohttp"),
+    # Agents that speak HTTP go the way that is proven for QQ: its proxies, look-ups and TLS, and nothing else of it.
+    "buoy.agents.wire": rule("buoy.errors", "buoy.agents", "buoy.transport.route", libraries="aiohttp yarl"),
+    "buoy.agents.pictures": rule("buoy.errors", "buoy.chat", "buoy.agents", libraries="yarl"),
+    # It reads a stream of events, and has to know how one breaks.
+    "buoy.agents.hermes_api": rule("buoy.errors", "buoy.agents", libraries="aiohttp yarl"),
     "buoy.sim": rule("buoy.protocol.wire", libraries="aiohttp msgspec uvloop"),
     "buoy.faces": rule(
         "buoy", libraries="aiohttp apprise msgspec prometheus_client rich structlog typer tzlocal uvloop"
@@ -130,6 +133,8 @@ def test_every_package_has_a_rule_of_its_own() -> None:
         ("buoy.sim.server", "from buoy.chat import Target", "buoy.chat"),
         ("buoy.agents.echo", "from buoy.letters import Letter", "buoy.letters"),
         ("buoy.agents.echo", "from buoy.settings import Agent", "buoy.settings"),
+        ("buoy.agents.openai", "import aiohttp", "aiohttp"),
+        ("buoy.agents.wire", "from buoy.transport.http import Http", "buoy.transport"),
         ("buoy.platforms.console", "from buoy.protocol import wire", "buoy.protocol"),
         ("buoy.platforms.qq.platform", "from buoy.durable.store import Store", "buoy.durable"),
         ("buoy.platforms.qq.platform", "import aiohttp", "aiohttp"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -100,6 +101,16 @@ def test_command_agent() -> None:
     assert run("command:./command_agent.sh", "silence") == []
     with pytest.raises(AgentError, match="as you wished"):
         run("command:./command_agent.sh", "fail")
+
+
+def test_http_agent() -> None:
+    with subprocess.Popen([sys.executable, "http_agent.py", "0"], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            url = server.stdout.readline().removeprefix("listening on ").strip()
+            assert run(f"http:{url}", "hi") == [Reply("You said: hi")]
+        finally:
+            server.kill()
 
 
 def test_the_readme_lists_every_example() -> None:

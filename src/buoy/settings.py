@@ -17,6 +17,7 @@ from buoy.protocol import wire
 # protocol.md 6.4: the message bits that need no approval; an ordinary bot's first IDENTIFY is accepted.
 DEFAULT_INTENTS: Final = int(wire.Intent.GROUP_AND_C2C_EVENT | wire.Intent.PUBLIC_GUILD_MESSAGES)
 
+KINDS: Final = "echo, openai, http:URL, hermes, acp:PROGRAM, command:PROGRAM, python:MODULE:FUNCTION"
 SCHEDULE_NAME: Final = r"^(?!(send|held)$)[\w.-]{1,64}$"  # a key begins with it; these two begin other letters' keys
 
 
@@ -247,7 +248,7 @@ SETTINGS: Final = tuple(
         ("bots.proactive", "", "a list of c2c, group, channel, dm", "where to write first; see docs/settings.md"),
         ("bots.expect_event_h", "", "hours from 0 to 720; 0: never", "so long without an event is a deaf session"),
         ("bots.proactive_unsure", "", "keep or repeat", "a proactive message that perhaps arrived"),
-        ("bots.agent.kind", "BUOY_AGENT", "echo, openai, http:URL, hermes, acp:PROGRAM, command:PROGRAM, python:MODULE:FUNCTION", "agent"),
+        ("bots.agent.kind", "BUOY_AGENT", KINDS, "who answers; see docs/agents.md"),
         ("bots.agent.isolation", "", "loop or process", "process: for python agents that may block"),
         ("bots.agent.timeout_s", "", "seconds, more than 0, up to 86400", "default: turns.timeout_s"),
         ("bots.agent.workers", "", "a whole number from 1 to 64", "processes of an isolated agent"),

@@ -92,7 +92,7 @@ def test_files_quotes_and_age_are_told_as_text() -> None:
     files = (Attachment("image/png", "https://q/cat", "cat.png"),)
     ask(server, replace(MESSAGE, quoted="a\nb", attachments=files, late_s=7200.0))
     assert server.asked[0]["input"] == (
-        "[written 2 h ago, answered only now]\n> a\n> b\nhello\n[image/png cat.png] https://q/cat"
+        "[written 2 h ago, answered only now]\n> a\n> b\nhello\n[image/png cat.png]\nhttps://q/cat"
     )
 
 
@@ -174,9 +174,8 @@ def test_a_run_that_failed_is_told_why_and_another_is_started(tmp_path: Path) ->
     assert len(server.asked) == 2
 
 
-def test_a_stream_that_breaks_is_followed_by_its_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("buoy.agents.hermes_api.EVENT_LIMIT", 16)  # bytes: every event is too long
-    server = Server(word_s=0.01)
+def test_a_stream_that_breaks_is_followed_by_its_state() -> None:
+    server = Server(word_s=0.01, streams_break=True)
     assert ask(server, replace(MESSAGE, text="<<slow 9>>")) == ["w0 w1 w2 w3 w4 w5 w6 w7 w8 END"]
 
 
@@ -367,7 +366,7 @@ def test_a_server_that_is_not_there_is_away() -> None:
 
     async def run() -> None:
         try:
-            with pytest.raises(AgentAwayError, match=r"^http://127.0.0.1:1/v1: ClientConnectorError: Cannot connect"):
+            with pytest.raises(AgentAwayError, match=r"^http://127.0.0.1:1/v1: "):
                 await texts(agent, MESSAGE)
         finally:
             await agent.close()
@@ -412,9 +411,9 @@ def test_without_runs_it_is_a_completion_that_is_paid_once(tmp_path: Path) -> No
     [
         ("hermes", {}, "api_key"),
         ("hermes:http://x", {"api_key": "k"}, "write hermes alone"),
-        ("hermes", {"api_key": "k", "base_url": "http://10.0.0.1:8642/v1"}, "has no TLS"),
-        ("hermes", {"api_key": "k", "base_url": "here"}, "is no address"),
-        ("hermes", {"api_key": "k", "base_url": "http://x:y/v1"}, "is no address"),
+        ("hermes", {"api_key": "k", "base_url": "http://10.0.0.1:8642/v1"}, "is not encrypted"),
+        ("hermes", {"api_key": "k", "base_url": "here"}, "is not an http"),
+        ("hermes", {"api_key": "k", "base_url": "http://x:y/v1"}, "base_url"),
     ],
 )
 def test_what_cannot_be_is_one_clear_line(kind: str, settings: dict[str, Any], said: str) -> None:

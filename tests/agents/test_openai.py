@@ -1,4 +1,4 @@
-"""The openai agent against a small endpoint of our own, over real HTTP."""
+"""The openai agent asking for whole answers, against a small endpoint of our own, over real HTTP."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from buoy.agents import build
-from buoy.agents.openai import conversation
+from buoy.agents.conversation import conversation, newest
 from buoy.chat import Attachment, Exchange, Message, Reply, Sender, collect
 from buoy.errors import AgentAwayError, AgentError, ConfigError
 
@@ -76,7 +76,7 @@ def play(
 ) -> Any:
     async def run() -> Any:
         async with serving(endpoint) as url:
-            agent = build("openai", {"base_url": url, "api_key": "sk-1", "model": "m", **more})
+            agent = build("openai", {"base_url": url, "api_key": "sk-1", "model": "m", "stream": False, **more})
             try:
                 return await scene(lambda message: collect(agent, message))
             finally:
@@ -107,9 +107,9 @@ def test_the_answer_comes_whole() -> None:
 def test_history_is_bounded_and_in_order() -> None:
     history = tuple(Exchange(f"q{n}", f"a{n}" if n != 3 else "") for n in range(5))
     message = Message("now", "qq:c2c:A", Sender("A"), history=history)
-    spoken = [line.get("content") for line in conversation(message, "", 2)]
+    spoken = [line.get("content") for line in conversation(message, "", newest(history, 2, None))]
     assert spoken == ["q3", "q4", "a4", "now"]
-    assert len(conversation(message, "", 0)) == 1
+    assert len(conversation(message, "", newest(history, 0, None))) == 1
     assert build("openai", {"api_key": "k", "model": "m"}).history_turns == 20
     assert build("openai", {"api_key": "k", "model": "m", "history_turns": 0}).history_turns == 0
 
@@ -117,13 +117,13 @@ def test_history_is_bounded_and_in_order() -> None:
 def test_what_stands_for_quotes_and_attachments() -> None:
     files = (Attachment("image/png", "u", "cat.png"),)
     message = Message("this?", "qq:c2c:A", Sender("A"), quoted="a\nb", attachments=files)
-    assert conversation(message, "", 0)[0].get("content") == "> a\n> b\nthis?\n[image/png cat.png]"
-    assert conversation(Message("", "qq:c2c:A", Sender("A")), "", 0)[0].get("content") == "(empty message)"
+    assert conversation(message, "")[0].get("content") == "> a\n> b\nthis?\n[image/png cat.png]"
+    assert conversation(Message("", "qq:c2c:A", Sender("A")), "")[0].get("content") == "(empty message)"
 
 
 def test_a_late_message_says_so_in_one_short_line() -> None:
     message = Message("restart", "qq:c2c:A", Sender("A"), late_s=3 * 3600.0)
-    assert conversation(message, "", 0)[0].get("content") == "[written 3 h ago, answered only now]\nrestart"
+    assert conversation(message, "")[0].get("content") == "[written 3 h ago, answered only now]\nrestart"
 
 
 def test_500_is_tried_again() -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from buoy.agents import consent, words
 from buoy.agents.acp_client import Turn
 from buoy.agents.acp_peer import Peer
+from buoy.agents.conversation import question
 from buoy.agents.notebook import Notebook
 from buoy.chat import Agent, Message
 from buoy.errors import AgentError, ConfigError
@@ -142,7 +143,7 @@ def _blocks(message: Message) -> list[Any]:
     """A message as the protocol's content: its text, and its files as links."""
     import acp  # noqa: PLC0415  see build
 
-    blocks: list[Any] = [acp.text_block(words.asked(message, links=False))]
+    blocks: list[Any] = [acp.text_block(question(message))]
     blocks += [
         acp.resource_link_block(
             file.filename or "file", file.url, mime_type=file.content_type or None, size=file.size or None

@@ -16,12 +16,11 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
-from buoy.agents import consent, words
+from buoy.agents import consent, wire, words
 from buoy.agents.consent import Choice
+from buoy.agents.conversation import check_prompts, question, system_for
 from buoy.agents.hermes_api import Api, GoneError, NoRunsError, State
 from buoy.agents.notebook import Notebook
 from buoy.chat import Agent, Message
@@ -57,44 +56,16 @@ def build(rest: str, settings: Mapping[str, Any]) -> Agent:
         raise ConfigError(
             "bots.agent.api_key (OPENAI_API_KEY): missing; write what API_SERVER_KEY is in the .env file of Hermes"
         )
+    check_prompts(settings.get("prompts") or {})
     turns = settings.get("history_turns")
     hermes = Hermes(
-        Api(checked(settings.get("base_url") or BASE_URL), key),
+        Api(wire.check(settings.get("base_url") or BASE_URL, "bots.agent.base_url (OPENAI_BASE_URL)"), key),
         Notebook(settings["state"].with_suffix(".runs") if settings.get("state") else None),
         settings,
     )
     return Agent(
         hermes.answer, name="hermes", history_turns=HISTORY_TURNS if turns is None else turns, close=hermes.close
     )
-
-
-def checked(address: str) -> str:
-    """Give an address that may be used.
-
-    Raises:
-        ConfigError: it is none, or leads over a network without TLS.
-    """
-    try:
-        parts = urlsplit(address)
-        host, _ = parts.hostname or "", parts.port  # reading the port checks it
-    except ValueError:
-        host = ""
-    if not host or parts.scheme not in {"http", "https"} or re.search(r"[\s?#@]", address):
-        raise ConfigError(f"bots.agent.base_url (OPENAI_BASE_URL): {address!r} is no address; write {BASE_URL}")
-    if parts.scheme == "http" and not is_here(host):
-        raise ConfigError(
-            f"bots.agent.base_url (OPENAI_BASE_URL): {address!r} has no TLS, which is for this machine (127.0.0.1) "
-            "only; write https://"
-        )
-    return address
-
-
-def is_here(host: str) -> bool:
-    """Say whether a host is this machine."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def session_of(prefix: str, conversation: str) -> str:
@@ -106,6 +77,11 @@ def history_of(history: tuple[Exchange, ...]) -> list[dict[str, str]]:
     """Earlier turns as the server takes them: a run starts with the history that it is given, and no other."""
     said = [pair for past in history for pair in (("user", past.text), ("assistant", past.answer))]
     return [{"role": role, "content": text} for role, text in said if text.strip()]
+
+
+def asked(message: Message) -> str:
+    """Write a message as one text, with the addresses of its files: the agent there has tools to look at them."""
+    return "\n".join([question(message), *(file.url for file in message.attachments if file.url)])
 
 
 def is_said(output: str, parts: tuple[str, ...]) -> bool:
@@ -123,6 +99,7 @@ class Hermes:
         self._notes = notes
         self._model = settings.get("model") or ""
         self._system = settings.get("system") or ""
+        self._prompts = settings.get("prompts") or {}
         self._session = settings.get("session") or ""
         self._permission = settings.get("permission") or consent.ASK
         self._words = words.of(settings.get("language") or "en")
@@ -154,14 +131,17 @@ class Hermes:
     async def _start(self, message: Message) -> str:
         session = session_of(self._session, message.conversation)
         body = {
-            "input": words.asked(message),
+            "input": asked(message),
             "session_id": session,
             "conversation_history": history_of(message.history),
-            "instructions": self._system or None,
+            "instructions": self._told(message) or None,
             "model": self._model or None,
         }
         given = {name: value for name, value in body.items() if value}
         return await self._api.start(given, message.turn, session)
+
+    def _told(self, message: Message) -> str:
+        return system_for(message.conversation, self._prompts, self._system)
 
     async def _complete(self, message: Message) -> str:
         """Without runs: one request, which the server answers once for the same turn, for five minutes.
@@ -169,8 +149,9 @@ class Hermes:
         It loads the session's history itself. Nothing that differs from run to run may stand in the text.
         """
         session = session_of(self._session, message.conversation)
-        messages = [{"role": "system", "content": self._system}] if self._system else []
-        messages.append({"role": "user", "content": words.asked(replace(message, late_s=0.0))})
+        system = self._told(message)
+        messages = [{"role": "system", "content": system}] if system else []
+        messages.append({"role": "user", "content": asked(replace(message, late_s=0.0))})
         body: dict[str, Any] = {"messages": messages, "stream": False}
         if self._model:
             body["model"] = self._model

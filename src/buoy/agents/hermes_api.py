@@ -19,15 +19,17 @@ import asyncio
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.http_exceptions import LineTooLong
 
+from buoy.agents.wire import BrokenError, NotSentError, Wire, take
 from buoy.errors import AgentAwayError, AgentError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+
+    from yarl import URL
 
 AWAY: Final = frozenset({401, 403, 404, 429, 502, 503, 504, 529})  # as for other endpoints: it fails everybody
 MISSING: Final = frozenset({404, 405})
@@ -36,7 +38,6 @@ BUSY_S: Final = 1.0  # what the server asks for; it runs ten at once, unless it 
 BUSY_TRIES: Final = 30
 REQUEST_S: Final = 60.0  # the first request of a server can take seconds: it loads its tools
 SILENCE_S: Final = 75.0  # two missed signs of life: the server gives one every 30 s
-EVENT_LIMIT: Final = 1024 * 1024  # bytes of one event; a longer one is asked for by its run's state
 ANSWER_LIMIT: Final = 16 * 1024 * 1024
 OVER: Final = frozenset({"completed", "failed", "cancelled"})
 
@@ -86,10 +87,11 @@ class Api:
         AgentError: it did not answer in time, or not as a Hermes API server does.
     """
 
-    def __init__(self, base_url: str, key: str) -> None:
-        self.base_url = base_url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {key}"}
-        self._client: aiohttp.ClientSession | None = None
+    def __init__(self, base_url: URL, key: str) -> None:
+        self.base_url = str(base_url).rstrip("/")
+        self._base = base_url
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        self._wire = Wire()
 
     async def start(self, body: Mapping[str, Any], key: str, scope: str) -> str:
         """Start a run, and give its id. ``scope``: whose long-term memory it uses.
@@ -99,7 +101,7 @@ class Api:
         """
         headers = {"Idempotency-Key": key, "X-Hermes-Session-Key": scope}
         for _ in range(BUSY_TRIES):
-            status, told = await self._ask("POST", "/runs", body, headers, fine=MISSING | {BUSY})
+            status, told = await self._ask("POST", "runs", body, headers, fine=MISSING | {BUSY})
             if status in MISSING:
                 raise NoRunsError
             if status != BUSY:
@@ -118,7 +120,7 @@ class Api:
         Raises:
             GoneError: the server does not know it.
         """
-        status, told = await self._ask("GET", f"/runs/{run}", fine=MISSING)
+        status, told = await self._ask("GET", f"runs/{run}", fine=MISSING)
         if status in MISSING:
             raise GoneError
         return State.of(told)
@@ -126,16 +128,16 @@ class Api:
     async def approve(self, run: str, choice: str, *, all_of_them: bool = False) -> None:
         """Answer what the run waits for; that nothing waits any more is no error."""
         body = {"choice": choice, "all": all_of_them}
-        await self._ask("POST", f"/runs/{run}/approval", body, fine=frozenset({404, 409}))
+        await self._ask("POST", f"runs/{run}/approval", body, fine=frozenset({404, 409}))
 
     async def stop(self, run: str) -> None:
         """Tell a run to stop; that it has ended is no error."""
-        await self._ask("POST", f"/runs/{run}/stop", {}, fine=MISSING)
+        await self._ask("POST", f"runs/{run}/stop", {}, fine=MISSING)
 
     async def complete(self, body: Mapping[str, Any], key: str, scope: str, session: str) -> str:
         """Ask for a whole answer in one request, as long as the turn may last."""
         headers = {"Idempotency-Key": key, "X-Hermes-Session-Key": scope, "X-Hermes-Session-Id": session}
-        _, told = await self._ask("POST", "/chat/completions", body, headers, timeout_s=None)
+        _, told = await self._ask("POST", "chat/completions", body, headers, timeout_s=None)
         try:
             return str(told["choices"][0]["message"]["content"] or "")
         except (KeyError, IndexError, TypeError):
@@ -145,29 +147,22 @@ class Api:
 
     async def events(self, run: str) -> AsyncIterator[dict[str, Any]]:
         """Give what happens in a run, as it happens, until its stream ends, for whatever reason."""
-        limits = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=SILENCE_S)
+        url = self._base / "runs" / run / "events"
         try:
-            async with self._session().get(
-                f"{self.base_url}/runs/{run}/events", headers=self._headers, timeout=limits, read_bufsize=EVENT_LIMIT
-            ) as response:
-                if response.status != 200:
-                    return
-                while line := await response.content.readline():
+            async with self._wire.request("GET", url, headers=self._headers) as response:
+                while response.status == 200:
+                    async with asyncio.timeout(SILENCE_S):
+                        line = await response.content.readline()
+                    if not line:
+                        return
                     if line.startswith(b"data:") and (event := _document(line[5:])):
                         yield event
-        except (aiohttp.ClientError, TimeoutError, LineTooLong):
+        except (AgentError, NotSentError, aiohttp.ClientError, OSError, LineTooLong):
             return
 
     async def close(self) -> None:
         """Let go of the connections."""
-        if self._client is not None:
-            await self._client.close()
-
-    def _session(self) -> aiohttp.ClientSession:
-        if self._client is None:
-            # Without TLS it is this machine, to which no proxy leads.
-            self._client = aiohttp.ClientSession(trust_env=urlsplit(self.base_url).scheme == "https")
-        return self._client
+        await self._wire.close()
 
     async def _ask(
         self,
@@ -180,43 +175,25 @@ class Api:
         timeout_s: float | None = REQUEST_S,
     ) -> tuple[int, dict[str, Any]]:
         """One request; ``fine`` are the statuses beside 2xx that the caller understands."""
-        limits = aiohttp.ClientTimeout(total=timeout_s, sock_connect=10.0)
+        raw = json.dumps(body).encode() if body is not None else None
+        sent = {**self._headers, **(headers or {})}
+        status = 0
         try:
-            async with self._session().request(
-                method,
-                f"{self.base_url}{path}",
-                json=body,
-                headers={**self._headers, **(headers or {})},
-                timeout=limits,
-                allow_redirects=False,
-            ) as response:
-                status, raw = response.status, await _within(response.content, ANSWER_LIMIT)
-        except TimeoutError as error:  # also what aiohttp raises; it may be this message's own doing
-            raise AgentError(f"{self.base_url}{path} did not answer in time") from error
-        except aiohttp.ClientError as error:
-            raise AgentAwayError(
-                f"{self.base_url}: {type(error).__name__}: {' '.join(str(error).split())}"[:500]
-            ) from None
+            async with (
+                asyncio.timeout(timeout_s),
+                self._wire.request(method, self._base / path, headers=sent, body=raw) as response,
+            ):
+                status, raw = response.status, await take(response, ANSWER_LIMIT)
+        except TimeoutError as error:  # it may be this message's own doing
+            raise AgentError(f"{self.base_url}/{path} did not answer in time") from error
+        except (NotSentError, BrokenError) as error:
+            kind = AgentError if status else AgentAwayError  # it began to answer: it is there
+            raise kind(f"{self.base_url}: {error}"[:500]) from error
         told = _document(raw)
         if status // 100 == 2 or status in fine:
             return status, told
-        why = f"{self.base_url}{path} answered {status}: {_why(told) or raw[:200].decode(errors='replace')}"
+        why = f"{self.base_url}/{path} answered {status}: {_why(told) or raw[:200].decode(errors='replace')}"
         raise (AgentAwayError if status in AWAY else AgentError)(" ".join(why.split())[:500])
-
-
-async def _within(content: aiohttp.StreamReader, limit: int) -> bytes:
-    """Read a whole body.
-
-    Raises:
-        AgentError: it is longer than ``limit``.
-    """
-    parts, size = [], 0
-    async for part in content.iter_any():
-        size += len(part)
-        if size > limit:
-            raise AgentError(f"the Hermes API server answered with more than {limit} bytes")
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _document(raw: bytes) -> dict[str, Any]:

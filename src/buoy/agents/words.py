@@ -1,13 +1,8 @@
-"""The words that agents are asked in, and those that an agent of ours says itself."""
+"""What an agent of ours says itself, where it stands between a person and another agent."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-from buoy.chat import span
-
-if TYPE_CHECKING:
-    from buoy.chat import Message
+from typing import Final
 
 SAID: Final = {
     "en": {
@@ -34,15 +29,3 @@ SAID: Final = {
 def of(language: str) -> dict[str, str]:
     """What is said in a language; English where there is none of it."""
     return SAID.get(language, SAID["en"])
-
-
-def asked(message: Message, *, links: bool = True) -> str:
-    """Write a message as one text: its age where it is late, what it quotes, what it says, its files.
-
-    ``links``: with the addresses of the files, for an agent that can open them.
-    """
-    parts = [f"[written {span(message.late_s)} ago, answered only now]"] if message.late_s else []
-    parts += [f"> {line}" for line in message.quoted.splitlines()]
-    parts += [message.text] if message.text.strip() else []
-    parts += [f"{file.label} {file.url if links else ''}".rstrip() for file in message.attachments]
-    return "\n".join(parts) or "(empty message)"

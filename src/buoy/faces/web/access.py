@@ -1,6 +1,6 @@
 """Who may do what over HTTP. Pure: what a request says of itself goes in, a refusal or nothing comes out.
 
-- A probe and the page's own files need nothing.
+- A probe and the page's own files need nothing. The answer that an http agent brings is signed, which its agent checks.
 - Logging in shows the token itself; no other site's page may try: its guesses would count as this machine's.
 - Reading needs the token (as a Bearer, or as the session that a login made of it), but not on the machine itself: a
   loopback peer that names a loopback host and that no proxy speaks for. The host is looked at because a page of

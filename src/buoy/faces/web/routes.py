@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, runtime_checkable
 
 import msgspec
 from aiohttp import web
@@ -18,6 +18,7 @@ from buoy.letters import EventState, LetterState
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from buoy.agents.http import Called
     from buoy.durable.reader import Reader
     from buoy.faces.web.snapshots import Snapshots
     from buoy.gateway.app import App
@@ -28,6 +29,14 @@ FILE_NAME: Final = re.compile(r"[a-z0-9_-]+\.[a-z]+")
 RECENT: Final = 20
 GAPS: Final = 200
 SEND_STATUS: Final = {"sent": 200, "dead": 422, "dropped": 422}  # anything else is stored and under way: 202
+
+
+@runtime_checkable
+class CalledAgent(Protocol):
+    """An agent whose answers may be brought here, as :class:`buoy.agents.http.HttpAgent`'s; others need none of it."""
+
+    def called(self, turn: str, timestamp: str, signed: str, body: bytes) -> Called:
+        """Take the answer of a turn; says what the caller is told."""
 
 
 class Act(msgspec.Struct, forbid_unknown_fields=True):
@@ -73,6 +82,7 @@ class Routes:
             ("GET", "/trace.json", Need.READ, self._trace),
             ("POST", "/act", Need.ACT, self._act),
             ("POST", "/send", Need.SEND, self._send),
+            ("POST", "/turns/{turn:.+}", Need.NOTHING, self._called),
             ("GET", "/", Need.NOTHING, self._file),
             ("GET", r"/{file:[a-z0-9_-]+\.[a-z]+}", Need.NOTHING, self._file),
         ]
@@ -168,6 +178,24 @@ class Routes:
             "reason": receipt.reason,
         }  # fmt: skip
         return as_json(told, status=SEND_STATUS.get(state, 202))
+
+    async def _called(self, request: web.Request) -> web.Response:
+        """An http agent brings the answer of a turn; its signature says that it may."""
+        headers, body = request.headers, await request.read()
+        told = [
+            agent.called(
+                request.match_info["turn"],
+                headers.get("X-Buoy-Timestamp", ""),
+                headers.get("X-Buoy-Signature", ""),
+                body,
+            )
+            for agent in self._app.agents.values()
+            if isinstance(agent, CalledAgent)
+        ]
+        if not told:
+            raise web.HTTPNotFound(text="no bot here has an http agent")
+        best = min(told, key=lambda one: (one.status in {401, 404}, one.status == 401))
+        return as_json({"told": best.text} if best.status == 200 else {"error": best.text}, status=best.status)
 
     # --- the page's own files ----------------------------------------------------------------------------------------
 
