@@ -58,9 +58,7 @@ def waiting(server: Process) -> bool:
     return any(run["status"] == "waiting_for_approval" for run in runs.values())
 
 
-def test_a_kill_in_the_middle_of_an_answer_costs_no_second_run(
-    judge: Platform, server: Process, process: Buoy
-) -> None:
+def test_a_kill_in_the_middle_of_an_answer_costs_no_second_run(judge: Platform, server: Process, process: Buoy) -> None:
     judge.say("<<slow 20>>")
     running(server, process)
     process.kill()
