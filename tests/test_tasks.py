@@ -33,6 +33,7 @@ WHY = {
     "durable/reader.py Reader.read run_in_executor": "one look: its caller waits for it, and is told its error",
     "durable/store.py Store.close run_in_executor": "the last checkpoint: close() waits for it, within its time",
     "platforms/qq/connection.py Connection._start create_task": "`_task_ended` ends run() with its error; that is kept",
+    "platforms/qq/clicks.py Acknowledger.stored create_task": "3 s at most: `_ended` logs its failure, `close` ends it",
     "transport/token.py TokenSource._start create_task": "one fetch for all: `_ended` remembers its failure",
     "transport/route.py Resolver.resolve Thread": "a look-up that may never end: who waits for it has a deadline",
     "platforms/console.py Console._next_line Thread": "blocks in a terminal: daemon, its end is the input's end",

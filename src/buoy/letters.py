@@ -315,7 +315,10 @@ class Intake(Protocol):
     """Where a platform puts what it received. Every future resolves after the COMMIT, or fails with StoreError."""
 
     def put(self, arrival: Arrival, *, opens_session: bool = False) -> asyncio.Future[Any]:
-        """Store one frame and move the session's cursor, in one transaction; READY opens a session."""
+        """Store one frame and move the session's cursor, in one transaction; READY opens a session.
+
+        The result's ``fresh`` is False for a copy of what is stored already.
+        """
 
     def cursor(self, bot: str, shard: int) -> Cursor | None:
         """The session to resume, if any."""

@@ -223,7 +223,7 @@ def test_messages(name: str, d: dict[str, Any], scene: str, conversation: str, t
         ("GROUP_MEMBER_REMOVE", {"timestamp": 1790000000, "group_openid": GROUP}, "group", GROUP, False),
         ("GROUP_JOIN_REQUEST", JOIN, "group", GROUP, False),
         ("SUBSCRIBE_MESSAGE_STATUS", {"openid": USER, "result": []}, "c2c", USER, False),
-        ("INTERACTION_CREATE", CLICK, "group", GROUP, True),
+        ("INTERACTION_CREATE", CLICK | {"type": 13}, "group", GROUP, True),
         ("INTERACTION_CREATE", {"id": INTERACTION, "user_openid": USER}, "c2c", USER, True),
         ("INTERACTION_CREATE", {"id": INTERACTION, "channel_id": "5"}, "channel", "5", True),
         ("MESSAGE_AUDIT_PASS", AUDIT, "channel", "1661124", False),
@@ -621,6 +621,29 @@ def test_a_relation() -> None:
     body = {"timestamp": 1790000000, "group_openid": GROUP, "op_member_openid": MEMBER}
     got = events.parse("GROUP_ADD_ROBOT", json.dumps(body).encode())
     assert got == events.Relation("GROUP_ADD_ROBOT", "group", GROUP, MEMBER, "", 1790000000.0, body)
+
+
+# 9.7: types 11 and 12 are clicks; the others are told and ask for nothing
+@pytest.mark.parametrize(("kind", "is_click"), [*((n, n in {11, 12}) for n in (*range(11, 21), 2001)), ("11", True)])
+def test_only_buttons_and_menus_are_clicks(kind: object, is_click: bool) -> None:  # noqa: FBT001
+    for body in (CLICK | {"type": kind}, CLICK | {"type": None, "data": {"type": kind}}):
+        got = classify("INTERACTION_CREATE", body)
+        assert (got.is_click, got.wants_turn, bool(got.why_no_turn)) == (is_click, is_click, not is_click)
+        assert got.anchor == "event_id:payload:1"
+        assert not got.is_stop
+
+
+def test_a_click_nobody_can_be_answered_in_gets_no_turn() -> None:
+    got = classify("INTERACTION_CREATE", {"id": INTERACTION, "type": 11})
+    assert (got.is_click, got.wants_turn, got.anchor) == (False, False, None)
+    assert "which conversation" in got.why_no_turn
+
+
+def test_an_entry_of_a_menu_carries_its_name() -> None:
+    body = {"id": INTERACTION, "type": 12, "user_openid": USER, "data": {"resolved": {"feature_id": "f1"}}}
+    got = events.parse("INTERACTION_CREATE", json.dumps(body).encode())
+    assert isinstance(got, events.Interaction)
+    assert (got.kind, got.user, got.button_data) == (12, USER, "f1")
 
 
 def test_a_new_member() -> None:

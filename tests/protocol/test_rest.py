@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buoy.letters import Cause, Failed, Sent
-from buoy.protocol import rest
+from buoy.protocol import rest, signals
 
 USER = "0A1B2C3D4E5F60718293A4B5C6D7E8F9"
 GROUP = "11112222333344445555666677778888"
@@ -122,7 +122,7 @@ def test_every_text_to_every_id_is_a_request_that_says_it(scene: str, ident: str
 
 
 def test_an_acknowledgement_of_a_click() -> None:
-    request = rest.build_ack("5b8f2c1e-0000-4000-8000-00000000abcd", 3)
+    request = signals.build_ack("5b8f2c1e-0000-4000-8000-00000000abcd", 3)
     path = "/interactions/5b8f2c1e-0000-4000-8000-00000000abcd"
     assert request == rest.Request("PUT", path, b'{"code":3}')
 
@@ -208,7 +208,8 @@ def test_the_duplicate_refusal_of_a_first_attempt_is_definite_and_asks_for_anoth
         (400, error(40054007), True, Cause.CONTENT),
         (400, error(40034006), True, Cause.CONTENT),
         (413, HTML, True, Cause.CONTENT),
-        (400, error(22006), True, Cause.BUG),
+        (400, error(22006), True, Cause.CONTENT),
+        (400, error(50059), True, Cause.BUG),
         (400, error(987654321), True, Cause.BUG),
         (404, HTML, True, Cause.BUG),
         (403, HTML, True, Cause.OPERATOR),

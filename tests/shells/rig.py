@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from buoy.letters import Intake
 
-INTENTS = 1 << 25 | 1 << 30 | 1 << 12
+INTENTS = 1 << 25 | 1 << 26 | 1 << 30 | 1 << 12
 
 
 async def _silent(_: Message) -> None:

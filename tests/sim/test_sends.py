@@ -47,7 +47,11 @@ def md(**extra: Any) -> dict[str, Any]:
 
 
 def button(**extra: Any) -> dict[str, Any]:
-    return {"id": "b", "render_data": {"label": "ok"}, "action": {"type": 1}} | extra
+    return {"id": "b", "render_data": {"label": "ok"}, "action": {"type": 1, "data": "x"}} | extra
+
+
+def action(**extra: Any) -> dict[str, Any]:
+    return button(action={"type": 1, "data": "x"} | extra)
 
 
 def keys(rows: list[Any]) -> dict[str, Any]:
@@ -84,13 +88,46 @@ CONTENT: list[tuple[dict[str, Any], int]] = [
     ({"msg_type": 7, "media": {"file_info": "x"}}, 304080),
     ({"msg_type": 6}, 50059),
     ({"msg_type": 6, "input_notify": {}}, 50059),
-    ({"msg_type": 6, "input_notify": {"input_type": 1, "input_second": 5}}, 200),
+    ({"content": None, "msg_type": 6, "input_notify": {"input_type": 1, "input_second": 5}}, 200),
+    ({"content": None, "msg_type": 6, "input_notify": {"input_type": 1, "input_second": 60}}, 200),
+    ({"content": None, "msg_type": 6, "input_notify": {"input_type": 1, "input_second": 61}}, 50059),
+    ({"content": None, "msg_type": 6, "input_notify": {"input_type": 1, "input_second": 0}}, 50059),
+    ({"content": None, "msg_type": 6, "input_notify": {"input_type": 3}}, 50059),
+    ({"msg_type": 6, "input_notify": {"input_type": 1}}, 22006),
+    (md() | {"msg_type": 6, "input_notify": {"input_type": 1}}, 22006),
     (keys([[button()]]), 22006),
     (md() | keys([[button()]]), 200),
     (md() | {"keyboard": {"id": "t"}}, 200),
-    (md() | keys([[button(id=n) for n in range(5)]]), 200),
-    (md() | keys([[button(id=n) for n in range(6)]]), 40034029),
-    (md() | keys([[button(id=n)] for n in range(6)]), 40034029),
+    (md() | {"keyboard": {"id": "t", "content": {"rows": []}}}, 305007),
+    (md() | keys([[button(id=f"{n}{m}") for n in range(5)] for m in range(5)]), 200),
+    (md() | keys([[button(id=f"{n}") for n in range(6)]]), 40034029),
+    (md() | keys([[button(id=f"{n}")] for n in range(6)]), 40034029),
+    (md() | keys([]), 305007),
+    (md() | keys([[]]), 305007),
+    (md() | keys([[button(id=3)]]), 305007),
+    (md() | keys([[button(id="")]]), 305007),
+    (md() | keys([[button(id=None), button(id=None)]]), 200),
+    (md() | keys([[button(render_data={"label": "ok", "style": 4, "visited_label": "done"})]]), 200),
+    (md() | keys([[button(render_data={"label": "ok", "style": 5})]]), 305007),
+    (md() | keys([[button(render_data={"label": "ok", "style": "1"})]]), 305007),
+    (md() | keys([[action(data=None)]]), 305007),
+    (md() | keys([[action(data="")]]), 305007),
+    (md() | keys([[action(type=0, data=None)]]), 305007),
+    (md() | keys([[action(type=2, data=None)]]), 305007),
+    (md() | keys([[action(type=4, data=None)]]), 200),
+    (md() | keys([[action(permission={"type": 2})]]), 200),
+    (md() | keys([[action(permission={"type": 1})]]), 200),
+    (md() | keys([[action(permission={"type": 4})]]), 305007),
+    (md() | keys([[action(permission={})]]), 305007),
+    (md() | keys([[action(permission={"type": 0})]]), 305007),
+    (md() | keys([[action(permission={"type": 0, "specify_user_ids": ["U"]})]]), 200),
+    (md() | keys([[action(permission={"type": 0, "specify_user_ids": "U"})]]), 305007),
+    (md() | keys([[action(permission={"type": 3})]]), 305007),
+    (md() | keys([[action(permission={"type": 3, "specify_role_ids": ["1"]})]]), 200),
+    (md() | keys([[action(modal={"content": "x" * 40, "confirm_text": "yes", "cancel_text": "no"})]]), 200),
+    (md() | keys([[action(modal={"content": "x" * 41})]]), 305007),
+    (md() | keys([[action(modal={"content": "see https://a.b"})]]), 305007),
+    (md() | keys([[action(modal={"content": "sure?", "cancel_text": "never"})]]), 305007),
     (md() | keys([[button(), button()]]), 305007),
     (md() | keys([[button(render_data={"label": ""})]]), 305007),
     (md() | keys([[button(action={"type": 9})]]), 305007),
@@ -109,7 +146,7 @@ def test_content(fields: dict[str, Any], code: int) -> None:
 
 def test_typing_is_for_c2c_only_and_costs_a_reply() -> None:
     stage = Stage()
-    notice: dict[str, Any] = {"msg_type": 6, "input_notify": {"input_type": 1}}
+    notice: dict[str, Any] = {"content": None, "msg_type": 6, "input_notify": {"input_type": 1}}
     group = stage.say("group")
     assert stage.send(group.target, "group", msg_id=group.id, **notice) == 340069
     said = stage.say()

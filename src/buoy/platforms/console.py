@@ -130,7 +130,7 @@ class Console:
         )
 
     def click(self, event: Event) -> None:
-        """No buttons."""
+        """A button is a line of text here, and what is typed is a message."""
 
     def types(self, event: Event) -> bool:
         """Nobody is shown it."""
@@ -146,7 +146,11 @@ class Console:
         return [self.body(reply) for reply in replies]
 
     def body(self, reply: Reply) -> bytes:
-        """The text."""
+        """The text, and its buttons as numbered lines below it."""
+        labels = [one.label for row in reply.buttons for one in row]
+        listed = [f"{n}. {label}" for n, label in enumerate(labels, 1)]
+        if labels and not reply.text.endswith("\n".join(listed)):  # a question lists its options itself
+            return "\n".join([reply.text, *listed]).encode()
         return reply.text.encode()
 
     def text_of(self, body: bytes) -> str:

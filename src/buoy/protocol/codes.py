@@ -40,7 +40,7 @@ class Fix(StrEnum):
     """What may be done once to a refused content."""
 
     NONE = ""
-    PLAIN = "plain"  # the same text without markdown
+    PLAIN = "plain"  # the same text without markdown and buttons
     URLS = "urls"  # make QQ not see URLs in it
     SHORTER = "shorter"  # halve the pieces
 
@@ -185,11 +185,11 @@ TABLE: Final[dict[int, Entry]] = {
     304057: Entry(A.PERM, "the bot may not send buttons of its own", _PRIVILEGE, Fix.PLAIN),
     304004: Entry(A.PERM, "the bot may not send this card", _PRIVILEGE),
     # 4.2: caller
-    40034029: Entry(A.BUG, "too many rows or columns of buttons"),
-    305007: Entry(A.BUG, "the style of a button is wrong"),
+    40034029: Entry(A.BUG, "too many rows or columns of buttons", fix=Fix.PLAIN),
+    305007: Entry(A.BUG, "a button is malformed", fix=Fix.PLAIN),
     304062: Entry(A.BUG, "too many subscription buttons"),
     304064: Entry(A.PERM, "subscriptions are not granted to the bot", _OPEN_API),
-    22006: Entry(A.BUG, "the kind of message does not fit its content"),
+    22006: Entry(A.BUG, "the kind of message does not fit its content", fix=Fix.PLAIN),
     50059: Entry(A.BUG, "the typing notice is malformed"),
     340069: Entry(A.BUG, "this kind of message is not possible here"),
     40034106: Entry(A.BUG, "this kind of command is not supported"),
@@ -235,6 +235,7 @@ TABLE: Final[dict[int, Entry]] = {
     50054: Entry(A.CONTENT, "the markdown's parameters are wrong", fix=Fix.PLAIN),
     50055: Entry(A.CONTENT, "the markdown is invalid", fix=Fix.PLAIN),
     50056: Entry(A.PERM, "the bot may not send markdown here", _PRIVILEGE, Fix.PLAIN),
+    **dict.fromkeys(range(304037, 304041), Entry(A.BUG, "the buttons are refused", fix=Fix.PLAIN)),
     **dict.fromkeys((304006, 304016, 304033, 304044), Entry(A.RETRY, "QQ could not send it")),
     NO_SESSION: Entry(A.RETRY, "QQ takes channel messages only from a bot whose gateway session is live"),
     **dict.fromkeys((304005, 304020), Entry(A.CONTENT, "the content is too large")),

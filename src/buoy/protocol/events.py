@@ -20,6 +20,8 @@ from buoy.chat import Attachment, Sender
 from buoy.protocol import markup, wire
 
 STOP: Final = "/stop"  # bypasses its lane
+INTERACTION: Final = "INTERACTION_CREATE"
+CLICKS: Final = frozenset({11, 12})  # 9.7: a button, and an entry of a quick menu; the rest asks for nothing (16.3)
 
 
 class Classified(msgspec.Struct, frozen=True, gc=False):
@@ -40,6 +42,7 @@ class Classified(msgspec.Struct, frozen=True, gc=False):
     timestamp: float | None = None
     """The platform's time, seconds since 1970."""
     is_stop: bool = False
+    is_click: bool = False
 
 
 class InboundMessage(msgspec.Struct, frozen=True):
@@ -78,7 +81,7 @@ class Relation(msgspec.Struct, frozen=True):
 
 
 class Interaction(msgspec.Struct, frozen=True):
-    """A click (9.7). Acknowledge it by ``id`` within 3 s; reply to it with the payload's id."""
+    """Something pressed (9.7): a click where ``kind`` is one of `CLICKS`. Acknowledge that by ``id`` within 3 s."""
 
     id: str
     kind: int
@@ -87,6 +90,7 @@ class Interaction(msgspec.Struct, frozen=True):
     user: str
     button_id: str
     button_data: str
+    """What the button carries; of a menu's entry, its name."""
     message_id: str
     timestamp: float | None
     raw: dict[str, Any]
@@ -120,6 +124,7 @@ class _Kind(NamedTuple):
     repliable: bool = False  # by the payload's id
 
 
+NOWHERE: Final = "it does not say which conversation it belongs to"
 _RELATION: Final = "a relation changed"
 _MEMBERS: Final = "the group's members changed"
 _KINDS: Final[dict[str, _Kind]] = {
@@ -141,7 +146,7 @@ _KINDS: Final[dict[str, _Kind]] = {
     "GROUP_MEMBER_REMOVE": _Kind("group", _MEMBERS),
     "GROUP_JOIN_REQUEST": _Kind("group", _MEMBERS),
     "SUBSCRIBE_MESSAGE_STATUS": _Kind(None, "a subscription changed"),
-    "INTERACTION_CREATE": _Kind(None, "a click", repliable=True),
+    INTERACTION: _Kind(None, "an interaction that asks for no answer", repliable=True),
     "MESSAGE_AUDIT_PASS": _Kind(None, "the end of a review"),
     "MESSAGE_AUDIT_REJECT": _Kind(None, "the end of a review"),
     "READY": _Kind(None, "the session's own event"),
@@ -167,7 +172,7 @@ def classify(frame: wire.Frame) -> Classified:
     is_bot = _yes(author.get("bot"))
     why = ""
     if conversation is None:
-        why = "it does not say which conversation it belongs to"
+        why = NOWHERE
     elif is_bot:
         why = "its author is a bot"
     elif kind.full and not _addresses(d.get("mentions")):
@@ -197,10 +202,20 @@ def _classify_event(frame: wire.Frame, name: str, kind: _Kind, d: dict[str, Any]
     scene = kind.scene or _scene(d)
     conversation = _conversation(scene, d, {})
     key = frame.id or None
-    if key is None and name == "INTERACTION_CREATE" and (ident := wire.text_of(d.get("id"))):
-        key = f"{name}:{ident}"  # 8: clients that kept only d.id prefix it themselves
+    why, is_click = kind.turn, False
+    if name == INTERACTION:
+        if key is None and (ident := wire.text_of(d.get("id"))):
+            key = f"{name}:{ident}"  # 8: clients that kept only d.id prefix it themselves
+        if _pressed(d) in CLICKS:
+            is_click = conversation is not None
+            why = "" if is_click else NOWHERE
     anchor = f"event_id:{key}" if kind.repliable and key and conversation else None
-    return Classified(name, key, scene, conversation, False, kind.turn, False, anchor, _time_of(d))
+    return Classified(name, key, scene, conversation, is_click, why, False, anchor, _time_of(d), False, is_click)
+
+
+def _pressed(d: dict[str, Any]) -> int:
+    """What kind of interaction it is (9.7)."""
+    return wire.integer(d.get("type")) or wire.integer(_dict(d.get("data")).get("type")) or 0
 
 
 def _scene(d: dict[str, Any]) -> str | None:
@@ -359,17 +374,16 @@ def parse(name: str, d: bytes | msgspec.Raw) -> InboundMessage | Relation | Inte
             at,
             body,
         )
-    if name == "INTERACTION_CREATE" and text(body.get("id")):
-        data = _dict(body.get("data"))
-        clicked = _dict(data.get("resolved"))
+    if name == INTERACTION and text(body.get("id")):
+        clicked = _dict(_dict(body.get("data")).get("resolved"))
         return Interaction(
             text(body.get("id")),
-            wire.integer(body.get("type")) or wire.integer(data.get("type")) or 0,
+            _pressed(body),
             scene or "",
             conversation or "",
             text(body.get("group_member_openid")) or text(body.get("user_openid")) or text(clicked.get("user_id")),
             text(clicked.get("button_id")),
-            text(clicked.get("button_data")),
+            text(clicked.get("button_data")) or text(clicked.get("feature_id")),
             text(clicked.get("message_id")),
             at,
             body,

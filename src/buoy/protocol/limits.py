@@ -34,6 +34,14 @@ READERS_UTC_OFFSET_S: Final = 8 * 60 * 60  # 8: QQ writes times with +08:00, and
 
 TEXT_LIMIT: Final = 4000  # 12.1: unpublished; what clients split at, in UTF-16 code units
 
+KEYBOARD_ROWS: Final = 5  # 12.3
+KEYBOARD_COLUMNS: Final = 5
+ACK_S: Final = 3.0  # 16.3: later the app has given up on the click
+ACK_AGAIN_S: Final = 0.5  # ours: before an acknowledgement that never left is tried once more
+CLICK_SLACK_S: Final = 3.0  # ours: whole seconds, and clocks that differ by less than can be told, make none old
+TYPING_S: Final = 60  # 14: 1-60; the next message ends it sooner
+TYPING_TIMEOUT_S: Final = 5.0  # ours: a notice that comes late is worth nothing
+
 # Gateway look-up (5): 2 a minute sustained.
 GATEWAY_LOOKUPS_A_MINUTE: Final = 2
 GATEWAY_LOOKUP_BURST: Final = 10

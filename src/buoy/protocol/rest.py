@@ -1,6 +1,6 @@
 """QQ's REST calls as data: requests built, answers read. Nothing here opens a connection or knows the token.
 
-Source: protocol.md 2 (token), 3 (conventions), 5 (gateway look-up), 10 (sending), 16.3 (interactions), read
+Source: protocol.md 2 (token), 3 (conventions), 5 (gateway look-up), 10 (sending), read
 2026-11. Every ``parse_*`` is total: HTML, empty or absurd bodies have an outcome too.
 """
 
@@ -131,11 +131,6 @@ def _body(
         kind = MARKDOWN if markdown else TEXT
         return _encode(_V2(kind, content, marked, msg_id, event_id, seq, quoted))
     return _encode(_Guild(content, marked, msg_id, event_id, quoted))
-
-
-def build_ack(interaction_id: str, code: int = 0) -> Request:
-    """Build the acknowledgement of a click (16.3): 0 success ... 5 administrators only."""
-    return Request("PUT", f"/interactions/{quote(interaction_id, safe='')}", b'{"code":%d}' % code)
 
 
 # --- answers ------------------------------------------------------------------------------------------------

@@ -272,6 +272,22 @@ def _is_word(character: str) -> bool:
     return character.isascii() and character.isalnum()
 
 
+_MARKS: Final = re.compile(
+    r"""(?P<url>https?://[^\s*<>()\[\]`~]+)
+    | (?P<word>(?<=[A-Za-z0-9])_+(?=[A-Za-z0-9]))
+    | (?P<mark>[*_`~<>\[\]] | \\(?=[!-/:-@\[-`{-~]) | ^(?:\s{0,3})\#(?=\#{0,5}\s))""",
+    re.VERBOSE | re.MULTILINE,
+)
+
+
+def literal(text: str) -> str:
+    """Write a text so that markdown shows it as it stands, for where there must be markdown; :func:`plain` undoes it.
+
+    Links and the underscores inside words mean nothing anyway, and stay as they are.
+    """
+    return _MARKS.sub(lambda m: m[0] if m.lastgroup != "mark" else f"{m[0][:-1]}\\{m[0][-1]}", text)
+
+
 def _link(match: re.Match[str]) -> str:
     image = match[0].startswith("!")
     label = _SIZE.sub("", match["label"]) if image else _inline(match["label"])

@@ -9,7 +9,7 @@ import msgspec
 
 from buoy.protocol.wire import AUTH_SCHEME, GATEWAY_BOT_PATH, GATEWAY_PATH, TOKEN_PATH
 from buoy.sim import settings
-from buoy.sim.content import Refusal
+from buoy.sim.content import Refusal, is_whole
 from buoy.sim.sends import Accepted, send
 from buoy.sim.uploads import upload
 
@@ -244,8 +244,14 @@ class Api:
         opened = {"guild_id": guild, "channel_id": channel, "create_time": str(int(world.wall(now)))}
         return self._limited(bot, "dms", now) or Accepted(msgspec.json.encode(opened))
 
-    def _interaction(self, bot: Bot, place: Place, _body: bytes, now: float) -> Accepted | Refusal:
-        """Acknowledge a click: once, by the right bot (16.3)."""
+    def _interaction(self, bot: Bot, place: Place, body: bytes, now: float) -> Accepted | Refusal:
+        """Acknowledge a click: once, by the right bot, with a result (16.3)."""
+        code = _object(body).get("code")
+        if not is_whole(code) or not 0 <= code <= 5:
+            return Refusal(400, 630001, "parameter error")
+        limited = self._limited(bot, "interaction", now)
+        if limited is not None:
+            return limited
         sent_at = bot.interactions.pop(place.target, None)
         if sent_at is None:
             others = any(place.target in b.interactions for b in self._world.bots.values())

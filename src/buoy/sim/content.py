@@ -9,10 +9,11 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 from urllib.parse import urlsplit
 
-from buoy.sim import settings
+from buoy.sim import keyboards, settings
 from buoy.sim.world import TYPING
 
 if TYPE_CHECKING:
+    from buoy.sim.keyboards import Rows
     from buoy.sim.world import Bot, Upload, World
 
 TEXT, MARKDOWN, ARK, EMBED, MEDIA = 0, 2, 3, 4, 7  # msg_type (10.1); 6 is the typing notice
@@ -40,6 +41,7 @@ class Content(NamedTuple):
     msg_type: int
     text: str
     file: Upload | None = None
+    keyboard: Rows = []  # noqa: RUF012  nobody changes it
 
 
 def check_v2(world: World, bot: Bot, scene: str, fields: dict[str, Any], now: float) -> Content | Refusal:
@@ -59,8 +61,10 @@ def check_v2(world: World, bot: Bot, scene: str, fields: dict[str, Any], now: fl
         if scene != "c2c":
             return no(340069, "msg_type invalid for this scene")
         notice = fields.get("input_notify")
-        if not isinstance(notice, dict) or not is_whole(notice.get("input_type")):
+        if not isinstance(notice, dict) or not _is_notice(notice):
             return no(50059, "input_notify missing or wrong")
+        if present - {TYPING} or content.strip():
+            return no(22006, "msg_type does not match the content")
         return Content(TYPING, "")
     if kind not in {TEXT, MARKDOWN, ARK, MEDIA}:
         return no(340069, "msg_type invalid for this scene")
@@ -74,14 +78,30 @@ def check_v2(world: World, bot: Bot, scene: str, fields: dict[str, Any], now: fl
     if kind == MARKDOWN:
         if content.strip():
             return no(22006, "markdown and content exclude each other")
-        return (
-            _markdown(world, bot, fields["markdown"])
-            if keyboard is None
-            else (_keyboard(keyboard) or _markdown(world, bot, fields["markdown"]))
-        )
+        return _with_keyboard(bot, keyboard, _markdown(world, bot, fields["markdown"]))
     if kind == ARK:
         return no(304004, "no privilege for this ark template")
     return _media(bot, scene, fields["media"], content, now)
+
+
+def _is_notice(notice: dict[str, Any]) -> bool:
+    """Typing, or its end, for 1 to 60 seconds (14)."""
+    kind, seconds = notice.get("input_type"), notice.get("input_second", 1)
+    return is_whole(kind) and kind in {1, 2} and is_whole(seconds) and 1 <= seconds <= settings.TYPING_S
+
+
+def _with_keyboard(bot: Bot, keyboard: object, content: Content | Refusal) -> Content | Refusal:
+    """Put a keyboard under markdown that passed (12.3)."""
+    if keyboard is None:
+        return content
+    rows = keyboards.check(keyboard)
+    if rows == keyboards.TOO_MANY:
+        return no(keyboards.TOO_MANY, "keyboard rows or columns exceeded")
+    if isinstance(rows, int):
+        return no(rows, "keyboard style parameter error")
+    if rows and not bot.keyboards:
+        return no(304057, "custom keyboard not allowed")
+    return content if isinstance(content, Refusal) else content._replace(keyboard=rows)
 
 
 def _media(bot: Bot, scene: str, media: object, content: str, now: float) -> Content | Refusal:
@@ -133,41 +153,18 @@ def _markdown(world: World, bot: Bot, markdown: object) -> Content | Refusal:
     return Content(MARKDOWN, text)
 
 
-def _keyboard(keyboard: object) -> Refusal | None:
-    """Rows, buttons, ids, labels, action types (12.3)."""
-    wrong = no(305007, "keyboard style parameter error")
-    if not isinstance(keyboard, dict):
-        return wrong
-    if keyboard.get("id"):
-        return None if keyboard.get("content") is None else wrong
-    try:
-        rows = [row["buttons"] for row in keyboard["content"]["rows"]]
-        if len(rows) > settings.KEYBOARD_ROWS or any(len(r) > settings.KEYBOARD_COLUMNS for r in rows):
-            return no(40034029, "keyboard rows or columns exceeded")
-        buttons = [button for row in rows for button in row]
-        labels = [button["render_data"]["label"] for button in buttons]
-        actions = [button["action"]["type"] for button in buttons]
-    except (KeyError, TypeError):
-        return wrong
-    ids = [str(b["id"]) for b in buttons if b.get("id") is not None]
-    fine = (
-        bool(buttons)
-        and all(isinstance(label, str) and label for label in labels)
-        and all(is_whole(action) and 0 <= action <= 4 for action in actions)
-        and len(set(ids)) == len(ids)
-    )
-    return None if fine else wrong
-
-
 def check_guild(world: World, bot: Bot, fields: dict[str, Any]) -> Content | Refusal:
     """Body of guild channel and guild DM messages (10.3)."""
     given = {n for n in ("content", "embed", "ark", "image", "markdown") if fields.get(n) not in (None, "")}
     if not given:
         return no(50006, "message is empty")
+    keyboard = fields.get("keyboard")
     if "markdown" in given:
         if given != {"markdown"}:
             return no(50037, "markdown combines only with keyboard")
-        return _markdown(world, bot, fields["markdown"])
+        return _with_keyboard(bot, keyboard, _markdown(world, bot, fields["markdown"]))
+    if keyboard is not None:
+        return no(50037, "a keyboard combines only with markdown")
     if "ark" in given:
         return no(304004, "no privilege for this ark template")
     content = fields.get("content")

@@ -11,6 +11,7 @@ from aiohttp import web
 from buoy.sim.events import Happening, Meeting, Said, Speech, happen, meet
 from buoy.sim.faults import KINDS, Fault
 from buoy.sim.load import Order
+from buoy.sim.pressing import Press, press
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,6 +37,7 @@ class _Account(msgspec.Struct, forbid_unknown_fields=True):
     allowed_intents: int | None = None
     certified: bool | None = None
     templates: bool | None = None
+    keyboards: bool | None = None
     url_hosts: set[str] | None = None
     proactive: dict[str, bool] | None = None
 
@@ -62,6 +64,7 @@ class Control:
         self._listener: asyncio.Server | None = None
         self._routes: Final[dict[tuple[str, str], Callable[[bytes, web.BaseRequest], Awaitable[Any]]]] = {
             ("POST", "/say"): self._say,
+            ("POST", "/press"): self._press,
             ("POST", "/events"): self._happen,
             ("POST", "/meet"): self._meet,
             ("POST", "/faults"): self._add_fault,
@@ -113,6 +116,9 @@ class Control:
 
     async def _say(self, body: bytes, _: web.BaseRequest) -> Said:
         return self._sim.speak(msgspec.json.decode(body, type=Speech))
+
+    async def _press(self, body: bytes, _: web.BaseRequest) -> Said:
+        return press(self._sim.world, msgspec.json.decode(body, type=Press), self._sim.clock.now())
 
     async def _happen(self, body: bytes, _: web.BaseRequest) -> Said:
         what = msgspec.json.decode(body, type=Happening)
@@ -187,7 +193,7 @@ class Control:
         wanted = msgspec.json.decode(body, type=_Account)
         world = self._sim.world
         bot = world.bot(wanted.app_id) if wanted.secret is None else world.add_bot(wanted.app_id, wanted.secret)
-        for fact in ("allowed_intents", "certified", "templates", "url_hosts"):
+        for fact in ("allowed_intents", "certified", "templates", "keyboards", "url_hosts"):
             value = getattr(wanted, fact)
             if value is not None:
                 setattr(bot, fact, value)

@@ -268,6 +268,10 @@ class Happening(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     bot: str | None = None
     button_id: str = "b1"
     button_data: str = ""
+    kind: int = 11
+    """INTERACTION_CREATE: 11 a button, 12 a quick menu; others ask for no acknowledgement (9.7)."""
+    message: str = ""
+    """INTERACTION_CREATE in guilds: the message that the button belongs to."""
     rfc_time: bool = False
     """Relation events: RFC 3339 with Z instead of unix seconds (8)."""
     d: Any = None
@@ -317,10 +321,19 @@ def happen(world: World, what: Happening, now: float) -> Said:
     elif kind == "INTERACTION_CREATE":
         ident = event_id.partition(":")[2]
         bot.interactions[ident] = now
-        scene, target = (what.scene, group) if what.scene == "group" else ("c2c", user)
-        world.relation(bot, scene, target)
+        scene = what.scene
+        target = place(world, bot, scene, what.user, what.room)
+        user = person(world, bot, scene, target, what.user)
+        relation = world.relation(bot, scene, target)
         d = _interaction(world, bot, what, ident, now)
-        d |= {"group_openid": group, "group_member_openid": member} if scene == "group" else {"user_openid": user}
+        if scene == "c2c":
+            d |= {"user_openid": user}
+        elif scene == "group":
+            d |= {"group_openid": target, "group_member_openid": user}
+        else:
+            guild, channel = (relation.guild, target) if scene == "channel" else (target, relation.guild)
+            d |= {"guild_id": guild, "channel_id": channel}
+            d["data"]["resolved"] |= {"user_id": user, "message_id": what.message}
     elif what.d is None:
         raise ValueError(f"event {kind!r} has no built-in body; give it in `d`")
     body = d | what.extra if what.d is None else what.d
@@ -329,14 +342,32 @@ def happen(world: World, what: Happening, now: float) -> Said:
     return Said(event_id, user, target, heard)
 
 
+def place(world: World, bot: Bot, scene: str, user: int | str, room: int | str) -> str:
+    """Return the id of a conversation: of the n-th room, or with the n-th user; ``room`` may name a DM, too."""
+    if scene == "channel":
+        return world.number(bot, "channel", room, 8)
+    if scene == "dm":
+        return room if isinstance(room, str) else world.number(bot, f"dm/{person(world, bot, scene, '', user)}", 0)
+    return world.openid(bot, "group", room) if scene == "group" else world.openid(bot, "user", user)
+
+
+def person(world: World, bot: Bot, scene: str, target: str, which: int | str) -> str:
+    """Return the id that the n-th user has in a conversation."""
+    if scene == "c2c":
+        return world.openid(bot, "user", which)
+    if scene == "group":
+        return world.openid(bot, f"group/{target}/member", which)
+    return world.number(bot, "guild-user", which)
+
+
 def _interaction(world: World, bot: Bot, what: Happening, ident: str, now: float) -> dict[str, Any]:
     return {
         "id": ident,
-        "type": 11,
-        "scene": what.scene,
-        "chat_type": 1 if what.scene == "group" else 2,
+        "type": what.kind,
+        "scene": what.scene if what.scene in {"c2c", "group"} else "guild",
+        "chat_type": {"c2c": 2, "group": 1}.get(what.scene, 0),
         "timestamp": world.stamp(now),
         "application_id": bot.app_id,
         "version": 1,
-        "data": {"type": 11, "resolved": {"button_id": what.button_id, "button_data": what.button_data}},
+        "data": {"type": what.kind, "resolved": {"button_id": what.button_id, "button_data": what.button_data}},
     }

@@ -237,6 +237,7 @@ def _deliver(
         msg_type=content.msg_type,
         quote=quote.get("message_id") if isinstance(quote, dict) else None,
     )
+    message.keyboard = content.keyboard
     if content.file is not None:
         message.file_name, message.file_text = content.file.name, content.file.text
     message.ref_idx = f"REFIDX_{message.id[-16:].rstrip('!')}=="

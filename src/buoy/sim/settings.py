@@ -46,6 +46,9 @@ FILES_PER_S: Final = 50.0
 
 KEYBOARD_ROWS: Final = 5  # 12.3
 KEYBOARD_COLUMNS: Final = 5
+MODAL_TEXT: Final = 40
+MODAL_WORD: Final = 4
+TYPING_S: Final = 60  # 14
 TOKEN_OVERLAP_S: Final = 60.0  # 2.1: in its last minute a token gets a successor, and both work
 INTERACTION_ACK_S: Final = 3.0  # 16.3
 BEATS_MISSED: Final = 2  # 20: a client silent for two intervals is closed with 4009

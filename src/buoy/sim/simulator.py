@@ -13,6 +13,7 @@ from buoy.sim.control import Control
 from buoy.sim.events import Happening, Meeting, Said, Speech, happen, meet, say
 from buoy.sim.faults import TRIGGERS, Fault, Faults
 from buoy.sim.load import Load, Order
+from buoy.sim.pressing import Press, press
 from buoy.sim.server import Server
 from buoy.sim.settings import Settings
 from buoy.sim.world import Delivered, World
@@ -127,6 +128,16 @@ class Sim:
     async def happen(self, type: str, **fields: Any) -> str:  # noqa: A002  the platform's word
         """Dispatch another event; returns its id. Fields: :class:`buoy.sim.events.Happening`."""
         return happen(self.world, Happening(type=type, **fields), self.clock.now()).id
+
+    async def press(self, button: str, **switches: Any) -> str:
+        """Let a user press a button of a message that the bot sent; returns the event's id.
+
+        ``button`` is its label, data or id. Switches: :class:`buoy.sim.pressing.Press`.
+
+        Raises:
+            ValueError: there is none, or the user is not allowed to.
+        """
+        return press(self.world, Press(button=button, **switches), self.clock.now()).id
 
     def meet(self, scene: str = "c2c", which: int | str = 0, bot: str | None = None, **facts: Any) -> str:
         """Make a user, group, channel or DM known to a bot without a message; returns its id.

@@ -18,6 +18,7 @@ import msgspec
 from buoy.protocol.wire import Intent
 from buoy.sim import settings
 from buoy.sim.faults import Faults
+from buoy.sim.keyboards import Rows
 from buoy.sim.sessions import Session, Sessions
 from buoy.sim.settings import Bucket, Settings
 
@@ -74,6 +75,8 @@ class Delivered(msgspec.Struct):
     file_name: str = ""
     file_text: str = ""
     """What stands in the file that the message shows."""
+    keyboard: Rows = msgspec.field(default_factory=list)
+    """The buttons below it."""
 
     @property
     def shown(self) -> str:
@@ -113,6 +116,8 @@ class Bot:
         self.certified = False
         self.proactive = {"c2c": True, "group": False, "channel": True, "dm": True}
         self.templates = False
+        self.keyboards = True
+        """False: it may send no buttons of its own (304057)."""
         self.url_hosts: set[str] = set()
         self.token: str | None = None
         self.relations: dict[tuple[str, str], Relation] = {}

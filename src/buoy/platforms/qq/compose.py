@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from buoy.chat import Reply
 from buoy.platforms.qq.words import MANNER, Manner
-from buoy.protocol import codes
+from buoy.protocol import codes, keyboards
 from buoy.protocol import text as rules
 from buoy.protocol.limits import BUDGETS, TEXT_LIMIT, UPLOAD_LIMIT
 from buoy.protocol.uploads import SCENES
@@ -35,6 +36,8 @@ class Body(msgspec.Struct, frozen=True, omit_defaults=True):
     """It only announces the file that follows."""
     unfiled: bool = False
     """A file was refused: the text is not to become one again."""
+    buttons: keyboards.Rows = ()
+    """They stand under the text, as far as the scene has any."""
 
 
 _DECODER = msgspec.json.Decoder(Body)
@@ -59,19 +62,27 @@ def compose(
     Long texts are split, and when there are more pieces than replies left, neighbours of one kind are merged;
     where that is not enough, markdown is given up, and in the end all of it goes out as one file. Nothing is
     dropped: what exceeds the budget even then becomes a letter that is held.
+
+    Buttons, arranged already, stand under the last piece of their text and nothing is joined to it. Where replies are
+    too many for that, those of the last that has any stay; above a file they stand under the note.
     """
     if len(replies) == 1 and len(replies[0].text) * 2 <= TEXT_LIMIT:
         only = replies[0]
-        return [encode(Body(only.text, only.markdown, reference if only.quote else None))]
+        return [encode(Body(only.text, only.markdown, reference if only.quote else None, buttons=only.buttons))]
     room = max(1, BUDGETS.get(scene, 1) - used)
     bodies = _pack(replies, room, reference)
+    last = keyboards.merged([reply.buttons for reply in replies])
+    if len(bodies) > room and last:
+        bodies = min(bodies, _under([replace(reply, buttons=()) for reply in replies], room, reference, last), key=len)
     if len(bodies) > room and len({reply.markdown for reply in replies}) > 1:
         plain = [Reply(_plain(reply.text, markdown=reply.markdown), quote=reply.quote) for reply in replies]
-        bodies = min(bodies, _pack(plain, room, reference), key=len)
+        bodies = min(bodies, _under(plain, room, reference, last), key=len)
     if len(bodies) > room and scene in SCENES:
-        quoted = reference if any(reply.quote for reply in replies) else None
         whole = Body(
-            rules.JOINER.join(reply.text for reply in replies), any(reply.markdown for reply in replies), quoted
+            rules.JOINER.join(reply.text for reply in replies),
+            any(reply.markdown for reply in replies),
+            reference if any(reply.quote for reply in replies) else None,
+            buttons=last,
         )
         bodies = _filed(whole, room, manner.in_file) or bodies
     return [encode(body) for body in bodies]
@@ -81,17 +92,21 @@ def _filed(whole: Body, room: int, note: str) -> list[Body]:
     """Make a file of a text, behind a note that announces it where there is room; nothing where it is too large."""
     if len(whole.text.encode(errors="replace")) > UPLOAD_LIMIT:
         return []
-    file = _changed(whole, file=f"reply.{'md' if whole.markdown else 'txt'}", markdown=False)
+    file = _changed(whole, file=f"reply.{'md' if whole.markdown else 'txt'}", markdown=False, buttons=())
     if room < 2:
         return [file]
-    return [Body(note, reference=whole.reference, dated=whole.dated, is_note=True), _changed(file, reference=None)]
+    head = Body(note, reference=whole.reference, dated=whole.dated, is_note=True, buttons=whole.buttons)
+    return [head, _changed(file, reference=None)]
 
 
 def _pack(replies: Sequence[Reply], room: int, reference: str | None) -> list[Body]:
-    """Make the letters. Runs of one kind share what room there is; the first run that quotes does so once."""
+    """Make the letters. Runs of one kind share what room there is; the first run that quotes does so once.
+
+    Buttons end a run.
+    """
     runs: list[list[Reply]] = []
     for reply in replies:
-        if runs and runs[-1][0].markdown == reply.markdown:
+        if runs and runs[-1][0].markdown == reply.markdown and not runs[-1][-1].buttons:
             runs[-1].append(reply)
         else:
             runs.append([reply])
@@ -102,7 +117,15 @@ def _pack(replies: Sequence[Reply], room: int, reference: str | None) -> list[Bo
             quote = reference if n == 0 and any(reply.quote for reply in run) else None
             reference = None if quote else reference
             bodies.append(Body(piece, run[0].markdown, quote))
+        if run[-1].buttons and bodies:
+            bodies[-1] = _changed(bodies[-1], buttons=run[-1].buttons)
     return bodies
+
+
+def _under(replies: Sequence[Reply], room: int, reference: str | None, last: keyboards.Rows) -> list[Body]:
+    """Make the letters, with these buttons under the last of them."""
+    bodies = _pack(replies, room, reference)
+    return [*bodies[:-1], *(_changed(body, buttons=last) for body in bodies[-1:])]
 
 
 def merge(scene: str, held: Sequence[Letter], now: float, manner: Manner = MANNER) -> list[bytes]:
@@ -110,7 +133,8 @@ def merge(scene: str, held: Sequence[Letter], now: float, manner: Manner = MANNE
 
     What is late says when it was written, in a line of its own before it; what was written soon after it shares
     that line, and what is hardly late has none. What needs more than half of the replies that the contact brings
-    goes out as a file: the other half is for the contact's own turn.
+    goes out as a file: the other half is for the contact's own turn. Of the buttons those of the newest letter stay,
+    if it has any: what an older one asked is history.
     """
     parts = [(decode(letter.body), letter) for letter in held]
     if any(part.file for part, _ in parts):
@@ -131,10 +155,13 @@ def merge(scene: str, held: Sequence[Letter], now: float, manner: Manner = MANNE
         texts.append(text)
     shape = Body("", keeps, dated=told_at is not None, unfiled=any(part.unfiled for part, _ in parts))
     bodies = [_changed(shape, text=piece) for piece in rules.pack(texts, TEXT_LIMIT, 1)]
+    newest = parts[-1][0].buttons
+    if newest and bodies:
+        bodies[-1] = _changed(bodies[-1], buttons=newest)
     room = max(1, BUDGETS.get(scene, 1) // 2)
     if len(bodies) > room and scene in SCENES and not shape.unfiled:
         note = NEWLINE.join([*lines[:1], manner.in_file])
-        bodies = _filed(_changed(shape, text=rules.JOINER.join(texts)), room, note) or bodies
+        bodies = _filed(_changed(shape, text=rules.JOINER.join(texts), buttons=newest), room, note) or bodies
     return [encode(body) for body in bodies]
 
 
@@ -142,7 +169,7 @@ def reword(stored: bytes, *, code: int) -> list[bytes]:
     """Another wording of content that QQ refused, where the code names what to change (protocol.md 4.2).
 
     A file that QQ will not take is told as messages. Empty when the code names nothing, or nothing is left to
-    change: the same words would be refused again.
+    change: the same words would be refused again. Buttons stay only under what is cut in halves.
     """
     body = decode(stored)
     markdown, text, limit = body.markdown, body.text, TEXT_LIMIT
@@ -159,9 +186,17 @@ def reword(stored: bytes, *, code: int) -> list[bytes]:
         limit = max(2, rules.units(text) // 2)
     else:  # whichever of the two it was: there is only one more try, and it must not fail for the other
         markdown, text = False, rules.neutralise_urls(_plain(text, markdown=markdown))
+    pieces = rules.split(text, limit)
+    kept = body.buttons if fix is codes.Fix.SHORTER else ()
     new = [
-        _changed(body, text=piece, markdown=markdown, reference=None if n else body.reference)
-        for n, piece in enumerate(rules.split(text, limit))
+        _changed(
+            body,
+            text=piece,
+            markdown=markdown,
+            reference=None if n else body.reference,
+            buttons=() if n < len(pieces) - 1 else kept,
+        )
+        for n, piece in enumerate(pieces)
     ]
     return [] if new == [body] else [encode(one) for one in new]
 

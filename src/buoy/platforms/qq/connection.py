@@ -24,7 +24,7 @@ from buoy.protocol.limits import DAY_S, IDENTIFIES_A_DAY, LOCATE_DEADLINE_S, OPE
 from buoy.transport.websocket import Closed, OpenError, Socket
 
 if TYPE_CHECKING:
-    from buoy.letters import Intake
+    from buoy.letters import Arrival, Intake
 
 CLOSE_S: Final = 1.5  # ours: how long the end of the connection may take; a socket gives up after one second
 
@@ -51,6 +51,7 @@ class Connection:
         shard: tuple[int, int] = (0, 1),
         draw: Callable[[float, float], float] = random.uniform,
         on_change: Callable[[], None] = lambda: None,
+        on_click: Callable[[Arrival], None] = lambda _: None,
     ) -> None:
         self.bot = bot
         self.state = m.initial(intents, expect_s)
@@ -66,7 +67,7 @@ class Connection:
         self._shard, self._shards = shard
         self._draw = draw
         self._on_change = on_change
-        self._keeper = Keeper(bot, shard[0], intake, locator.skew, wall=wall, report=self.feed)
+        self._keeper = Keeper(bot, shard[0], intake, locator.skew, wall=wall, report=self.feed, on_click=on_click)
         self._location: Location | None = None
         self._socket: Socket | None = None
         self._frame: wire.Frame | wire.Unreadable = wire.Unreadable("none yet")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
+import structlog
 
 from buoy.letters import Cause, Failed, Letter, Outcome, Sent
 from buoy.platforms.qq import compose, translate
-from buoy.protocol import codes, rest, uploads, wire
-from buoy.protocol.limits import SEND_TIMEOUT_S, UPLOAD_TIMEOUT_S
+from buoy.protocol import codes, keyboards, rest, signals, uploads, wire
+from buoy.protocol import text as rules
+from buoy.protocol.limits import ACK_AGAIN_S, SEND_TIMEOUT_S, TYPING_TIMEOUT_S, UPLOAD_TIMEOUT_S
 from buoy.transport.http import Answer, Http, LostError, NotSentError
 from buoy.transport.token import TokenError, TokenSource
 
@@ -19,11 +22,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+ONCE_MORE: Final = frozenset({Cause.TOKEN, Cause.UNREACHABLE, Cause.TRANSIENT})
+"""Failures that prove that an acknowledgement was not accepted, and may have passed a moment later."""
+
+log = structlog.get_logger("buoy.qq")
+
 
 class Delivery:
     """Sends frozen letters and classifies the answers; remembers nothing about them."""
 
-    def __init__(self, http: Http, token: TokenSource, hosts: Hosts, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
+    def __init__(
+        self, http: Http, token: TokenSource, hosts: Hosts, *, timeout_s: float = SEND_TIMEOUT_S, tips: str = ""
+    ) -> None:
+        """``tips`` is what apps say that are too old for buttons."""
+        self._tips = tips
         self._http = http
         self._token = token
         self._hosts = hosts
@@ -45,7 +57,7 @@ class Delivery:
             body = compose.decode(letter.body)
             if body.file:
                 return await self._deliver_file(letter, body)
-            request = build(letter)
+            request = build(letter, self._tips)
         except (KeyError, ValueError, RecursionError, msgspec.DecodeError) as error:
             return Failed(Cause.BUG, f"the letter cannot be made a request: {error}")
         return await self._send(request, repeat=letter.attempts > 1)
@@ -68,6 +80,48 @@ class Delivery:
         except LostError:
             pass
         return None
+
+    async def acknowledge(self, interaction: str, within_s: float) -> Failed | None:
+        """Tell QQ that a click arrived; None: it knows. Bounded by ``within_s``, and raises nothing of the platform's.
+
+        What surely was not accepted is sent once more for each such cause: with a renewed token, over another
+        connection, or where QQ could not store it. Each has a connection of its own: one that the other side has just
+        closed would leave its fate unknown, and a second copy would be refused.
+        """
+
+        def read(answer: Answer) -> Failed | None:
+            return signals.parse_ack(answer.status, answer.headers, answer.body)
+
+        request, tried = signals.build_ack(interaction), set[Cause]()
+        failed: Failed | None = None
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    failed = await self._ask_once(request, read, within_s, fresh=True)
+                    if failed is None or failed.cause in tried or failed.cause not in ONCE_MORE:
+                        return failed
+                    tried.add(failed.cause)
+                    if failed.cause is not Cause.TOKEN:
+                        await asyncio.sleep(ACK_AGAIN_S)
+        except TimeoutError:
+            return failed or Failed(Cause.LOST, f"no answer within {within_s:.1f} s")
+
+    async def show_typing(self, lane: str, anchor: str, seq: int) -> None:
+        """Show that an answer is being written: one request, soon or not at all. Raises nothing of the platform's."""
+
+        def read(answer: Answer) -> Failed | None:
+            told = rest.parse_answer(answer.status, answer.headers, answer.body, passive=True, repeat=False)
+            return None if isinstance(told, Sent) else told
+
+        failed: Failed | None = Failed(Cause.LOST, f"no answer within {TYPING_TIMEOUT_S:g} s")
+        try:
+            request = signals.build_typing(translate.place(lane).id, anchor=anchor, seq=seq)
+            async with asyncio.timeout(TYPING_TIMEOUT_S):
+                failed = await self._ask_once(request, read, TYPING_TIMEOUT_S, fresh=False)
+        except (TimeoutError, ValueError) as error:
+            failed = Failed(Cause.BUG, str(error)) if isinstance(error, ValueError) else failed
+        if failed is not None:
+            log.debug("typing not shown", lane=lane, reason=failed.reason, code=failed.code)
 
     async def _deliver_file(self, letter: Letter, body: compose.Body) -> Outcome:
         """Upload and send; anew, once, where QQ says that it does not know the file any more."""
@@ -153,23 +207,25 @@ class Delivery:
         return self._headers[1]
 
 
-def build(letter: Letter) -> rest.Request:
-    """Make the request of a letter.
+def build(letter: Letter, tips: str = "") -> rest.Request:
+    """Make the request of a letter. Where it has buttons, and the scene knows them, its text is markdown.
 
     Raises:
         KeyError, ValueError, RecursionError, msgspec.DecodeError: its conversation, anchor or body is none of ours.
     """
     scene, ident = translate.place(letter.lane)
     body = compose.decode(letter.body)
-    return rest.build_text(
+    buttons = body.buttons if scene in keyboards.SCENES else ()
+    request = rest.build_text(
         scene,
         ident,
-        body.text,
+        rules.literal(body.text) if buttons and not body.markdown else body.text,
         anchor=letter.anchor,
         seq=letter.seq,
-        markdown=body.markdown,
+        markdown=body.markdown or bool(buttons),
         reference=body.reference,
     )
+    return keyboards.under(request, buttons, tips) if buttons else request
 
 
 def refused_token(error: TokenError) -> Failed:

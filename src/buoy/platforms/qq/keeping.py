@@ -28,6 +28,8 @@ log = structlog.get_logger("buoy.qq")
 class Keeper:
     """Hands frames to the store. ``report`` takes :class:`Stored` and :class:`StoreFailed`.
 
+    ``on_click`` takes each click, right after it was stored for the first time.
+
     Each frame names the sequence before it, so that the store refuses what follows a hole: the cursor never
     passes over a frame that is not stored.
     """
@@ -41,6 +43,7 @@ class Keeper:
         *,
         wall: Callable[[], float],
         report: Callable[[m.Event], None],
+        on_click: Callable[[Arrival], None] = lambda _: None,
     ) -> None:
         self.unstored = 0
         """Frames handed over and not committed yet."""
@@ -50,6 +53,7 @@ class Keeper:
         self._skew = skew
         self._wall = wall
         self._report = report
+        self._on_click = on_click
         self._opened: str | None = None
         self._after = 0
         self._mending = 0
@@ -136,6 +140,8 @@ class Keeper:
             self._room.set()
         error = StoreError("the store closed") if job.cancelled() else job.exception()
         if error is None:
+            if row.click and job.result().fresh:
+                self._on_click(row)
             if row.seq is not None:
                 self._report(m.Stored(row.session, row.seq))
         elif not isinstance(error, StoreError) and row.type != translate.RAW:

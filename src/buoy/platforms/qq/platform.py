@@ -6,20 +6,25 @@ import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
+
+import structlog
 
 from buoy.chat import Click, Message, Reply, Target
 from buoy.errors import ConfigError
 from buoy.letters import Anchor, Cause, Event, Failed, Intake, Letter, Outcome, Permission, Plan
 from buoy.platforms.qq import compose, permission, translate
+from buoy.platforms.qq.clicks import Acknowledger
 from buoy.platforms.qq.connection import Connection, OpenSocket
 from buoy.platforms.qq.delivery import Delivery
 from buoy.platforms.qq.locate import Hosts, Locator
 from buoy.platforms.qq.planner import Allowed, plan
 from buoy.platforms.qq.words import MANNER, Manner
+from buoy.protocol import keyboards, signals
 from buoy.protocol.limits import TEXT_LIMIT, WINDOWS_S
+from buoy.protocol.rest import MSG_ID
 from buoy.protocol.text import units
 from buoy.transport.http import Http
 from buoy.transport.token import TokenSource
@@ -28,6 +33,8 @@ from buoy.transport.websocket import Socket
 SCENES = frozenset(WINDOWS_S)
 
 T = TypeVar("T")
+
+log = structlog.get_logger("buoy.qq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,8 @@ class QQ:
         self._token = TokenSource(self._http, account.app_id, account.secret, account.token_urls, clock=monotonic)
         self._hosts = Hosts(account.api_bases)
         self._locator = Locator(self._http, self._token, self._hosts, monotonic=monotonic, wall=wall)
-        self._delivery = Delivery(self._http, self._token, self._hosts)
+        self._delivery = Delivery(self._http, self._token, self._hosts, tips=account.manner.too_old)
+        self._clicks = Acknowledger(self._delivery, wall=wall)
         self._open_socket = open_socket or partial(_open, environ)
         self.connection: Connection | None = None
 
@@ -93,31 +101,39 @@ class QQ:
             expect_s=self._account.expect_event_s,
             shard=self._account.shard,
             draw=self._draw,
+            on_click=self._clicks.stored,
         )
         return {f"shard{self._account.shard[0]}": connection.run, "hosts": self._locator.review}
 
     def read(self, event: Event) -> Message | None:
         """A stored row as the agent sees it."""
-        conversation = f"{event.lane}@{self.bot}" if self._account.names_bot else event.lane
-        return translate.message(event, conversation=conversation)
+        return translate.message(event, conversation=self._conversation(event))
 
     def click(self, event: Event) -> Click | None:
-        """A click, where the row is one."""
-        del event
-        return None
+        """A stored row as the click that it is."""
+        return translate.click(event, conversation=self._conversation(event))
+
+    def _conversation(self, event: Event) -> str:
+        return f"{event.lane}@{self.bot}" if self._account.names_bot else event.lane
 
     def types(self, event: Event) -> bool:
-        """Whether a typing notice is shown."""
-        del event
-        return False
+        """Only somebody who wrote a private message is shown that an answer is being written."""
+        is_message = event.anchor is not None and event.anchor.startswith(MSG_ID)
+        return is_message and translate.place(event.lane).scene in signals.SCENES
 
     async def typing(self, event: Event, seq: int) -> None:
-        """Show a typing notice."""
+        """Show it; see :meth:`Delivery.show_typing`."""
+        if event.anchor is not None:
+            await self._delivery.show_typing(event.lane, event.anchor, seq)
 
     # --- outbound -----------------------------------------------------------------------------------------------
 
     def compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
-        """Letters for a turn, within sizes and, where possible, the reply budget."""
+        """Letters for a turn, within sizes and, where possible, the reply budget.
+
+        Buttons that QQ would not take are left out, and the log says why: the text is never lost for them.
+        """
+        replies = [self._shown(reply) if reply.buttons else reply for reply in replies]
         quoted = translate.reference(event) if any(reply.quote for reply in replies) else None
         return compose.compose(
             translate.place(event.lane).scene,
@@ -127,8 +143,20 @@ class QQ:
             manner=self._account.manner,
         )
 
+    def _shown(self, reply: Reply) -> Reply:
+        try:
+            return replace(reply, buttons=keyboards.arrange(reply.buttons))
+        except ValueError as error:
+            log.warning("buttons left out", bot=self.bot, reason=str(error))
+            return replace(reply, buttons=())
+
     def body(self, reply: Reply) -> bytes:
         """One letter that answers nothing."""
+        if reply.buttons:
+            try:
+                reply = replace(reply, buttons=keyboards.arrange(reply.buttons))
+            except ValueError as error:
+                raise ConfigError(str(error)) from None
         pieces = compose.compose("c2c", [reply])
         if len(pieces) != 1:
             size = f"the text has {units(reply.text)} characters; one QQ message takes {TEXT_LIMIT}"
@@ -205,6 +233,7 @@ class QQ:
         }
         told["clock_skew_s"] = round(self._locator.skew.seconds, 1)
         told["shard"] = list(self._account.shard)
+        told["clicks"] = dict(self._clicks.counts)
         return told | (self.connection.health() if self.connection is not None else {})
 
     def hidden(self) -> tuple[str, ...]:
@@ -218,6 +247,7 @@ class QQ:
 
     async def release(self) -> None:
         """Let go of the REST connections."""
+        await self._clicks.close()
         await self._token.close()
         await self._http.close()
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from buoy.chat import Message
+from buoy.chat import Click, Message, Sender
 from buoy.letters import Arrival, Event
 from buoy.platforms.qq import permission
 from buoy.protocol import events, wire
@@ -61,7 +61,8 @@ def arrival(
     return Arrival(
         bot, shard, session, seq, known.type, key, raw, lane, turn=known.wants_turn and lane is not None,
         anchor=known.anchor, event_at=now if told is None else min(now, told + skew_s), received_at=now,
-        bypass=known.is_stop, reason=known.why_no_turn, permission=permission.of_event(known, now, skew_s),
+        bypass=known.is_stop or known.is_click, reason=known.why_no_turn,
+        permission=permission.of_event(known, now, skew_s), click=known.is_click,
     )  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def stripped(row: Arrival, why: str) -> Arrival:
     name = f"{row.session}/{row.seq}" if row.seq is not None else f"{row.received_at:.6f}/{_digest(row.frame)}"
     return replace(
         row, type=RAW, key=f"raw/{name}", lane=None, turn=False, anchor=None, event_at=row.received_at, bypass=False,
-        permission=None, reason=f"not understood: {why}"[:300],
+        permission=None, click=False, reason=f"not understood: {why}"[:300],
     )  # fmt: skip
 
 
@@ -101,6 +102,23 @@ def message(event: Event, *, conversation: str) -> Message | None:
         attempt=event.attempts,
         raw=told.raw,
     )
+
+
+def pressed(type: str, frame: bytes) -> events.Interaction | None:  # noqa: A002  the store's word
+    """Read a stored row that is a click; None: it is none, or cannot be read."""
+    if type != events.INTERACTION:
+        return None
+    read = wire.decode(frame)
+    told = None if isinstance(read, wire.Unreadable) else events.parse(type, read.d)
+    return told if isinstance(told, events.Interaction) and told.kind in events.CLICKS else None
+
+
+def click(event: Event, *, conversation: str) -> Click | None:
+    """A stored row as the click that it is; None: it is none. Buttons of guilds come without a name, too."""
+    told = pressed(event.type, event.frame)
+    if told is None:
+        return None
+    return Click(event.key, conversation, Sender(told.user), told.button_data, event.event_at)
 
 
 def reference(event: Event) -> str | None:

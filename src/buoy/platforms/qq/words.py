@@ -16,12 +16,21 @@ class _Language(NamedTuple):
     late_reply: str
     late_message: str
     in_file: str
+    too_old: str
 
 
 _LANGUAGES: Final = {
-    "zh": _Language("（迟到的回复，写于 {at}）", "（迟到的消息，写于 {at}）", "内容较长，全文在下面的文件里。"),
+    "zh": _Language(
+        "（迟到的回复，写于 {at}）",
+        "（迟到的消息，写于 {at}）",
+        "内容较长，全文在下面的文件里。",
+        "当前 QQ 版本不支持此按钮，请更新",
+    ),
     "en": _Language(
-        "(late reply, written {at})", "(late message, written {at})", "This is long; all of it is in the file below."
+        "(late reply, written {at})",
+        "(late message, written {at})",
+        "This is long; all of it is in the file below.",
+        "This version of QQ does not know this button; please update it",
     ),
 }
 
@@ -37,6 +46,11 @@ class Manner:
     def in_file(self) -> str:
         """What announces a file. No file name: QQ would take it for a link (protocol.md 12.1)."""
         return _LANGUAGES[self.language].in_file
+
+    @property
+    def too_old(self) -> str:
+        """What an app says that is too old for buttons."""
+        return _LANGUAGES[self.language].too_old
 
     def late(self, written_at: float, now: float, *, is_reply: bool) -> str:
         """The line that says when a late letter was written, on the reader's clock; with the day if it was another."""
