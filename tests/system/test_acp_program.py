@@ -30,13 +30,15 @@ def judge() -> Iterator[Platform]:
 @contextmanager
 def program(judge: Platform, folder: Path, *switches: str) -> Iterator[Buoy]:
     kind = f"acp:{shlex.join([sys.executable, str(FAKE), str(folder), *switches])}"
-    with buoy(folder / "data", judge.api_base, BUOY_AGENT=kind) as one:
+    file = folder / "buoy.toml"
+    file.write_text('[[bots]]\nintents = ["GROUP_AND_C2C_EVENT", "INTERACTION"]\n')
+    with buoy(folder / "data", judge.api_base, BUOY_AGENT=kind, BUOY_CONFIG=str(file)) as one:
         one.start()
         yield one
 
 
 def texts(judge: Platform) -> list[str]:
-    return [str(one["text"]) for one in judge.ask("GET", "/log")]
+    return [str(one["text"]) for one in judge.ask("GET", "/log") if one["text"]]  # the others only show "typing"
 
 
 def heard(judge: Platform, *parts: str) -> list[str]:
@@ -91,6 +93,14 @@ def test_a_permission_by_number_and_one_that_was_given_while_buoy_was_dead(judge
         process.start()
         heard(judge, "rm -rf x", "chosen: p-once", "rm -rf y", "chosen: p-no")
     assert [one["text"] for one in prompts(tmp_path)] == ["<<permit rm -rf x>>"] + ["<<permit rm -rf y>>"] * 2
+
+
+def test_a_permission_by_button(judge: Platform, tmp_path: Path) -> None:
+    with program(judge, tmp_path):
+        judge.say("<<permit rm -rf x>>")
+        heard(judge, "rm -rf x")
+        judge.ask("POST", "/press", button="Always")
+        heard(judge, "rm -rf x", "chosen: p-always")
 
 
 def test_stop_cancels_the_turn_and_the_program_lives_on(judge: Platform, tmp_path: Path) -> None:

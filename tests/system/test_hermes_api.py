@@ -28,14 +28,16 @@ def server() -> Iterator[Process]:
 
 @pytest.fixture
 def process(judge: Platform, server: Process, tmp_path: Path) -> Iterator[Buoy]:
+    file = tmp_path / "buoy.toml"
+    file.write_text('[[bots]]\nintents = ["GROUP_AND_C2C_EVENT", "INTERACTION"]\n')
     settings = {"BUOY_AGENT": "hermes", "OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": server.base_url}
-    with buoy(tmp_path / "data", judge.api_base, **settings) as one:
+    with buoy(tmp_path / "data", judge.api_base, BUOY_CONFIG=str(file), **settings) as one:
         one.start()
         yield one
 
 
 def texts(judge: Platform) -> list[str]:
-    return [str(one["text"]) for one in judge.ask("GET", "/log")]
+    return [str(one["text"]) for one in judge.ask("GET", "/log") if one["text"]]  # the others only show "typing"
 
 
 def heard(judge: Platform, *parts: str) -> list[str]:
@@ -86,6 +88,19 @@ def test_an_approval_by_number(judge: Platform, server: Process, process: Buoy) 
     heard(judge, "Let me look.", "rm -rf x", "DONE: once")
     assert server.told()["choices"] == ["once"]
     assert len(server.told()["asked"]) == 1, "the number was no message of its own"
+
+
+def test_an_approval_by_button(judge: Platform, server: Process, process: Buoy) -> None:
+    judge.say("<<tool rm -rf x; rm -rf y>>")
+    heard(judge, "Let me look.", "rm -rf x")
+    judge.ask("POST", "/press", button="允许这一次")
+    heard(judge, "Let me look.", "rm -rf x", "rm -rf y")
+    process.kill()
+    process.start()
+    judge.ask("POST", "/press", button="拒绝")
+    heard(judge, "Let me look.", "rm -rf x", "rm -rf y", "DONE: once, deny")
+    assert server.told()["choices"] == ["once", "deny"]
+    assert len(server.told()["asked"]) == 1
 
 
 def test_an_approval_that_was_given_while_buoy_was_dead(judge: Platform, server: Process, process: Buoy) -> None:
