@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -96,7 +97,7 @@ class Acp:
             raise
         finally:
             peer.turns.pop(session, None)
-        text = "".join(turn.text).strip()
+        text = re.sub(r"\n{3,}", "\n\n", "".join(turn.text)).strip()
         if reason == "refusal" and not text:
             raise AgentError(f"{self._argv[0]} refused to answer this message")
         return "\n\n".join(filter(None, [text, *dict.fromkeys(turn.remarks)]))
