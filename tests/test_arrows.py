@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SRC = Path(__file__).parent.parent / "src"
-LEAVES = frozenset({"buoy.errors", "buoy.chat", "buoy.letters"})
+LEAVES = frozenset({"buoy.errors", "buoy.chat", "buoy.letters", "buoy.logger"})
 STDLIB = frozenset(sys.stdlib_module_names) | {"__future__"}
 UNDECIDED = frozenset(  # what would make a decision depend on the clock, on chance or on the machine
     [
@@ -58,15 +58,18 @@ RULES = {
     "buoy.errors": rule(),
     "buoy.chat": rule("buoy.errors"),
     "buoy.letters": rule("buoy.errors", "buoy.chat"),
-    "buoy.protocol": rule(*LEAVES, libraries="msgspec cryptography", not_stdlib=UNDECIDED | {"sqlite3"}),
+    "buoy.logger": rule(libraries="structlog"),  # who logs goes through it: a program that embeds Buoy has its own log
+    "buoy.protocol": rule(
+        "buoy.errors", "buoy.chat", "buoy.letters", libraries="msgspec cryptography", not_stdlib=UNDECIDED | {"sqlite3"}
+    ),
     "buoy.settings": rule("buoy.errors", "buoy.protocol", libraries="msgspec"),
     "buoy.values": rule("buoy.errors", "buoy.protocol", "buoy.settings"),
     "buoy.config": rule("buoy.errors", "buoy.protocol", "buoy.settings", "buoy.values", libraries="msgspec"),
-    "buoy.transport": rule(*LEAVES, "buoy.protocol", libraries="aiohttp yarl msgspec structlog"),
-    "buoy.durable": rule(*LEAVES, libraries="msgspec structlog psycopg", not_stdlib=frozenset()),
-    "buoy.platforms.console": rule(*LEAVES, libraries="msgspec rich structlog"),
-    "buoy.platforms": rule(*LEAVES, "buoy.protocol", "buoy.transport", libraries="msgspec structlog"),
-    "buoy.gateway": rule(*LEAVES, "buoy.durable", libraries="msgspec structlog croniter prometheus_client"),
+    "buoy.transport": rule(*LEAVES, "buoy.protocol", libraries="aiohttp yarl msgspec"),
+    "buoy.durable": rule(*LEAVES, libraries="msgspec psycopg", not_stdlib=frozenset()),
+    "buoy.platforms.console": rule(*LEAVES, libraries="msgspec rich"),
+    "buoy.platforms": rule(*LEAVES, "buoy.protocol", "buoy.transport", libraries="msgspec"),
+    "buoy.gateway": rule(*LEAVES, "buoy.durable", libraries="msgspec croniter prometheus_client"),
     "buoy.agents": rule("buoy.errors", "buoy.chat", libraries="openai acp pydantic"),
     # Agents that speak HTTP go the way that is proven for QQ: its proxies, look-ups and TLS, and nothing else of it.
     "buoy.agents.wire": rule("buoy.errors", "buoy.agents", "buoy.transport.route", libraries="aiohttp yarl"),
@@ -78,7 +81,9 @@ RULES = {
         "buoy", libraries="aiohttp apprise msgspec prometheus_client rich structlog typer tzlocal uvloop"
     ),
     "buoy.__main__": rule("buoy.faces"),
-    "buoy": rule(),
+    "buoy": rule(
+        "buoy.chat", "buoy.faces.library"
+    ),  # for type checkers; at run time a name is imported when it is asked for
 }
 
 
@@ -123,6 +128,7 @@ def test_every_package_has_a_rule_of_its_own() -> None:
         ("buoy.gateway.app", "from buoy.faces import cli", "buoy.faces"),
         ("buoy.gateway.app", "import sqlite3", "sqlite3"),
         ("buoy.gateway.app", "import aiohttp", "aiohttp"),
+        ("buoy.gateway.app", "import structlog", "structlog"),
         ("buoy.faces.web", "from sqlite3 import connect", "sqlite3"),
         ("buoy.faces.web", "from aiohttp import ClientSession, web", "aiohttp.ClientSession"),
         ("buoy.faces.web", "import aiohttp", "aiohttp"),

@@ -81,6 +81,7 @@ def test_what_users_read_has_a_chinese_twin() -> None:
         "docs/agents",
         "docs/agents-hermes",
         "docs/agents-acp",
+        "docs/library",
     ):
         english, chinese = (ROOT / f"{name}.md").read_text(), (ROOT / f"{name}.zh.md").read_text()
         assert len(re.findall(r"^#+ ", english, re.MULTILINE)) == len(re.findall(r"^#+ ", chinese, re.MULTILINE)), name

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from buoy import Gateway
 from buoy.agents import build
 from buoy.chat import Attachment, Button, Message, Part, Reply, Sender, collect
 from buoy.config import load
 from buoy.errors import AgentError
 from buoy.faces.planning import of_file
 from buoy.settings import Agent
+from buoy.sim.simulator import DEFAULT_BOT, Sim
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 README = (EXAMPLES / "README.md").read_text(encoding="utf-8")
@@ -111,6 +117,70 @@ def test_http_agent() -> None:
             assert run(f"http:{url}", "hi") == [Reply("You said: hi")]
         finally:
             server.kill()
+
+
+def test_the_library_example_answers_obeys_commands_and_ends_in_order(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with Sim() as sim:
+            environ = {
+                **os.environ,
+                "QQ_APP_ID": DEFAULT_BOT[0],
+                "QQ_CLIENT_SECRET": DEFAULT_BOT[1],
+                "QQ_API_BASE": sim.api_base,
+                "BUOY_DATA_DIR": "qq-data",
+            }
+            place: dict[str, Any] = {"cwd": tmp_path, "env": environ}
+
+            async def buoy(*words: str) -> int:
+                done = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "buoy", *words, **place, stdout=asyncio.subprocess.DEVNULL
+                )
+                return await done.wait()
+
+            program = await asyncio.create_subprocess_exec(
+                sys.executable, EXAMPLES / "library.py", **place, stderr=asyncio.subprocess.PIPE
+            )
+            try:
+                await sim.until(lambda: sim.world.counters["ready"] == 1, 20)
+                await sim.say("hi")
+                await sim.until(lambda: [one.text for one in sim.delivered] == ["You said: hi"])
+                assert await buoy("status") == 0
+                assert await buoy("send", f"qq:c2c:{sim.meet()}", "from the command line") == 0
+                program.send_signal(signal.SIGINT)
+                _, said = await program.communicate()
+            finally:
+                if program.returncode is None:
+                    program.kill()
+                    await program.wait()
+            assert said.decode().strip().endswith("KeyboardInterrupt")
+            assert "never retrieved" not in said.decode()
+            assert json.loads((tmp_path / "qq-data" / "ended.json").read_text())["why"] == "stopped in good order"
+            assert [one.text for one in sim.delivered] == ["You said: hi", "from the command line"]
+
+    asyncio.run(play())
+
+
+def test_the_library_example_is_ten_lines_long_and_what_the_documents_show() -> None:
+    source = (EXAMPLES / "library.py").read_text(encoding="utf-8")
+    code = [line for line in source.splitlines() if line.strip() and not line.strip().startswith('"""')]
+    assert len(code) <= 10
+    for name in ("library.md", "library.zh.md"):
+        assert f"```python\n{source}```" in (EXAMPLES.parent / "docs" / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["library.md", "library.zh.md"])
+def test_what_the_documents_of_the_library_show_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QQ_APP_ID", "1")
+    monkeypatch.setenv("QQ_CLIENT_SECRET", "x")
+    text = (EXAMPLES.parent / "docs" / name).read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) >= 4
+    for block in blocks:
+        exec(compile(block, name, "exec"), {"__name__": "shown"})
+    named = re.findall(r"^\| `(?:await )?([a-z_]+)(?:\(.*?\))?` \|", text, re.MULTILINE)
+    assert len(named) >= 15
+    for word in named:
+        assert hasattr(Gateway, word) or word in inspect.signature(Gateway).parameters, word
 
 
 def test_the_readme_lists_every_example() -> None:

@@ -37,6 +37,7 @@ WHY = {
     "transport/token.py TokenSource._start create_task": "one fetch for all: `_ended` remembers its failure",
     "transport/route.py Resolver.resolve Thread": "a look-up that may never end: who waits for it has a deadline",
     "platforms/console.py Console._next_line Thread": "blocks in a terminal: daemon, its end is the input's end",
+    "agents/pictures.py shown gather": "a turn's pictures: it waits for all of them, and its end is theirs",
     "agents/isolated.py main Thread": "in the agent's own process, which its parent replaces",
     "agents/notebook.py Notebook.put to_thread": "one small write: `put` waits for it; it fails silently on purpose",
     "agents/hermes.py Run._unless_over ensure_future": "a question and a look at its run: both awaited",
@@ -53,6 +54,8 @@ WHY = {
     "faces/doctor/examination.py _machine gather": "as above",
     "faces/doctor/examination.py _qq gather": "as above",
     "faces/doctor/trial.py attempt ensure_future": "a connection of seconds: `attempt` awaits its end and its error",
+    "faces/library.py _Life.start create_task": "a start that a stop may end: who started it waits, and gets its error",
+    "faces/library.py _Life._stop create_task": "the end, for all who stop it: bounded, and they get its error",
     "faces/control.py Control.start start_server": "stopped with the process; a failing request answers with its error",
 }
 OURS_ALONE = ("sim/", "faces/demo")  # the other end of the wire and a show: their tests end what they start

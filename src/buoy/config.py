@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from buoy.errors import ConfigError
 from buoy.protocol import wire
@@ -40,14 +41,14 @@ from buoy.settings import (
     Turns,
     Web,
 )
-from buoy.values import ROWS, addresses, intents, number, setting, split, token_urls, wrong
+from buoy.values import ROWS, SettingError, addresses, intents, number, setting, split, token_urls, wrong
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
     "Agent", "Alerts", "Bot", "Config", "Outbox", "Retention", "Schedule", "Secret", "Shutdown", "Turns",
-    "Web", "default_data_dir", "load",
+    "Web", "bot", "default_data_dir", "load", "of",
 ]  # fmt: skip
 
 DEFAULT_FILE: Final = "buoy.toml"
@@ -85,15 +86,33 @@ def load(path: Path | None, environ: Mapping[str, str], *, bots: bool = True) ->
     else:
         document.pop("bots", None)
     reader.rest(document)
-    try:
-        checked = msgspec.convert(document, Document, dec_hook=_decode)
-    except msgspec.ValidationError as error:
-        raise _explain(str(error)) from None
-    _check(checked)
+    checked = _checked(document)
     if file and reader.inline_secret and _open_to_all(file):
         reader.warn_open(file)
-    values = {name: getattr(checked, name) for name in checked.__struct_fields__}
-    return Config(**values, file=file, warnings=tuple(reader.warnings), exposed=tuple(reader.exposed))
+    return _config(checked, file=file, warnings=tuple(reader.warnings), exposed=tuple(reader.exposed))
+
+
+def bot(table: Mapping[str, Any], environ: Mapping[str, str]) -> Bot:
+    """Read one bot from a table as it stands under `[[bots]]`, and from an environment, which wins.
+
+    Raises:
+        ConfigError: as :func:`load`; the bot is ``bots[0]``.
+    """
+    env = {name: value.strip() for name, value in environ.items() if value.strip()}
+    reader = _Reader(env, Path.cwd())
+    return _checked({"data_dir": Path(), "bots": reader.bots([dict(table)])}).bots[0]
+
+
+def of(data_dir: Path, bots: Sequence[Bot], **tables: Any) -> Config:
+    """Settings that a program gives: bots that were read, and other tables by name, checked as if they were read.
+
+    Raises:
+        ConfigError: as :func:`load`.
+    """
+    document = {name: msgspec.to_builtins(table) for name, table in tables.items()}
+    checked = replace(_checked({"data_dir": Path.cwd() / data_dir.expanduser(), **document}), bots=tuple(bots))
+    _check(checked)
+    return _config(checked)
 
 
 def default_data_dir(environ: Mapping[str, str], system: str = sys.platform) -> Path:
@@ -293,6 +312,20 @@ def _decode(kind: type, value: Any) -> Any:
     return kind(value.strip())
 
 
+def _checked(document: dict[str, Any]) -> Document:
+    """Make the struct of a merged file, with every check."""
+    try:
+        checked = msgspec.convert(document, Document, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error)) from None
+    _check(checked)
+    return checked
+
+
+def _config(checked: Document, **more: Any) -> Config:
+    return Config(**{name: getattr(checked, name) for name in checked.__struct_fields__}, **more)
+
+
 def _check(document: Document) -> None:
     """Check what spans several keys."""
     seen: set[str] = set()
@@ -335,9 +368,7 @@ def _explain(text: str) -> ConfigError:
     if missing := re.fullmatch(r"Object missing required field `(.*)`", cause):
         at = f"{path[:-1].lstrip('.')}.{missing[1]}"
         row = ROWS[setting(at)]
-        if not row.env:
-            return ConfigError(f"{at}: missing; write {row.write}")
-        return ConfigError(f"{at} ({row.env}): missing; set one of the two to {row.write}")
+        return SettingError(at, "missing", f"{'set one of the two to' if row.env else 'write'} {row.write}")
     cause = cause.replace("`", "").replace("array", "list").replace("object", "table").replace("str", "text")
     cause = cause[:1].lower() + cause[1:]
     if setting(at) in ROWS:

@@ -41,6 +41,10 @@ class BusyError(BuoyError):
     exit_code = EXIT_BUSY
 
 
+class NotRunningError(BuoyError):
+    """Something was asked of a gateway that does not run."""
+
+
 class StoreError(BuoyError):
     """The database could not do what was asked; nothing of it was stored."""
 

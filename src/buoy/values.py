@@ -83,12 +83,20 @@ def intents(value: Any, at: str) -> Any:
     return int(total)
 
 
+class SettingError(ConfigError):
+    """One setting is wrong: the one at this path, indices included; why; and what to do."""
+
+    def __init__(self, at: str, cause: str, remedy: str) -> None:
+        row = ROWS[setting(at)]
+        super().__init__(f"{f'{at} ({row.env})' if row.env else at}: {cause}; {remedy}")
+        self.path, self.cause, self.remedy = setting(at), cause, remedy
+
+
 def setting(at: str) -> str:
     """Give the path without its indices."""
     return re.sub(r"\[\d+\]", "", at)
 
 
-def wrong(at: str, cause: str) -> ConfigError:
+def wrong(at: str, cause: str) -> SettingError:
     """One line about the setting at this path, indices included."""
-    row = ROWS[setting(at)]
-    return ConfigError(f"{f'{at} ({row.env})' if row.env else at}: {cause}; write {row.write}")
+    return SettingError(at, cause, f"write {ROWS[setting(at)].write}")

@@ -436,6 +436,29 @@ def test_an_endpoint_that_is_away_or_silent_is_named(tmp_path: Path) -> None:
     assert agent(tmp_path, "openai", BUOY_MODEL="m", OPENAI_API_KEY="schlüssel").state == "setup"
 
 
+@pytest.mark.parametrize(("status", "state"), [("405 No", "ok"), ("404 No", "ok"), ("502 Bad", "away")])
+def test_a_service_is_there_whatever_it_says_to_a_head(status: str, state: str, tmp_path: Path) -> None:
+    async def service(peer: Peer) -> None:
+        assert (await peer.request()).startswith(b"HEAD /turn?key=secret ")
+        peer.answer(b"", status)
+
+    async def main() -> Agent:
+        async with serve(service) as server:
+            bot = config(tmp_path, BUOY_AGENT=f"http:http://127.0.0.1:{server.port}/turn?key=secret").bots[0]
+            return await answering.look(bot, {}, within_s=5.0)
+
+    seen = asyncio.run(main())
+    assert seen.state == state
+    assert "secret" not in str(seen)
+
+
+def test_a_service_that_is_away_or_no_address_is_named(tmp_path: Path) -> None:
+    with taken() as number:
+        pass
+    assert agent(tmp_path, f"http:http://127.0.0.1:{number}/").state == "away"
+    assert agent(tmp_path, "http:http://agent.example/").state == "setup"
+
+
 def test_the_name_of_who_listens_comes_from_another_process(tmp_path: Path) -> None:
     del tmp_path
     if sys.platform != "linux":

@@ -1,4 +1,4 @@
-"""`kill -9` of Buoy, and `/stop`, in the middle of an answer, for each kind of agent, with a fake of its protocol.
+"""`kill -9` of Buoy, `/stop` and time limits in the middle of an answer, for each kind of agent; its protocol is faked.
 
 After the restart the whole answer has arrived, in order, no part twice and none missing. The platform judges.
 """
@@ -159,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
             for part in PARTS[len(message["delivered"]) if agent.honours_delivered else 0 :]:
                 line = json.dumps({"text": part}).encode() + b"\n"
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
-                time.sleep(0.3)
+                time.sleep(0.4)
             self.wfile.write(b"0\r\n\r\n")
         except OSError:
             agent.hung_up.set()
@@ -346,3 +346,51 @@ def test_python_in_its_own_process_stopped(judge: Platform, tmp_path: Path) -> N
     settings = isolated(tmp_path, judge)
     with buoy(tmp_path / "data", judge.api_base, BUOY_CONFIG=settings, PYTHONPATH=AGENTS) as process:
         assert stopped(judge, process, "tell", is_in_the_middle=lambda _: is_claimed(process)) == []
+
+
+# --- time limits ------------------------------------------------------------------------------------------------------
+
+
+def too_long(judge: Platform, process: Buoy) -> None:
+    """Ask what takes too long: the turn is over, and its user is told."""
+    process.start()
+    message = judge.say("<<900 sentences>>")
+    ends = wait_until(lambda: ended(process), f"the end\n{process.log.read_text()[-3000:]}", 10)
+    assert ends == [("dead", "the agent did not answer within 1 s")]
+    wait_until(lambda: told(judge, message), "the user is told")
+
+
+def limited(folder: Path, kind: str) -> str:
+    file = folder / "buoy.toml"
+    file.write_text(f'[turns]\ntimeout_s = 1\n[[bots]]\n[bots.agent]\nkind = "{kind}"\nparts = 1\n')
+    return str(file)
+
+
+def test_openai_takes_too_long(judge: Platform, tmp_path: Path) -> None:
+    with (
+        fakes_llm.model(pause_s=0.02) as model,
+        buoy(
+            tmp_path / "data",
+            judge.api_base,
+            BUOY_CONFIG=limited(tmp_path, "openai"),
+            BUOY_MODEL="fake",
+            OPENAI_API_KEY="k",
+            OPENAI_BASE_URL=model.base_url,
+        ) as process,
+    ):
+        too_long(judge, process)
+        wait_until(lambda: model.state()["counts"]["hung_up"] == 1, "the stream is closed")
+
+
+def test_http_takes_too_long(judge: Platform, tmp_path: Path) -> None:
+    with (
+        http_agent(Agent()) as agent,
+        buoy(
+            tmp_path / "data",
+            judge.api_base,
+            BUOY_CONFIG=limited(tmp_path, f"http:{agent.url}"),
+            BUOY_AGENT_SECRET=SECRET,
+        ) as process,
+    ):
+        too_long(judge, process)
+        assert agent.hung_up.wait(10), "the connection is closed"

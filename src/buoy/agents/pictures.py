@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from yarl import URL
 
 from buoy.agents.wire import BrokenError, NotSentError, Wire, take
+from buoy.errors import ConfigError
 
 if TYPE_CHECKING:
     from buoy.chat import Message
@@ -38,7 +39,7 @@ async def _fetch(address: str, wire: Wire) -> str:
             if response.status != 200:
                 return ""
             body = await take(response, BYTES)
-    except (ValueError, TimeoutError, NotSentError, BrokenError):
+    except (ValueError, TimeoutError, NotSentError, BrokenError, ConfigError):  # the last: a proxy that we cannot use
         return ""
     kind = kind_of(body)
     return f"data:{kind};base64,{base64.b64encode(body).decode()}" if kind else ""

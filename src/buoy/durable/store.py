@@ -340,8 +340,15 @@ class Store:
                 async with asyncio.timeout_at(ends_at):
                     await asyncio.shield(closing)
             except TimeoutError:
-                closing.add_done_callback(_seen)
+                closing.add_done_callback(self._closed_late)
                 return
+        if self._lock is not None:
+            self._lock.release()
+
+    def _closed_late(self, closing: asyncio.Future[None]) -> None:
+        """The disk has answered after all: whoever starts again in this process finds the directory free."""
+        if not closing.cancelled():
+            closing.exception()
         if self._lock is not None:
             self._lock.release()
 
@@ -368,11 +375,6 @@ def _fail(future: asyncio.Future[Any], error: Exception) -> None:
     """Set an error that nobody has to look at: the store counts it."""
     if not future.done():
         future.set_exception(error)
-        future.exception()
-
-
-def _seen(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
         future.exception()
 
 

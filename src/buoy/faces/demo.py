@@ -12,8 +12,8 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, MutableMapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,6 +42,8 @@ from buoy.faces.demo_story import (
     script,
     summarize,
 )
+from buoy.faces.mooring import Mooring
+from buoy.faces.process import serve
 from buoy.faces.runner import on_loop
 from buoy.gateway.app import App
 from buoy.sim import DEFAULT_BOT, Delivered, Sim, Speech
@@ -168,12 +170,11 @@ class Demo:
                 play = asyncio.create_task(self._play())
                 play.add_done_callback(lambda _: self._ended.set())
                 try:
-                    code = await wiring.serve(
-                        config,
+                    code = await serve(
+                        Mooring(config, wiring.agents(config), locks_sockets=False),
                         lambda: wiring.platforms(config, {}),
-                        wiring.agents(config),
+                        beside=self._beside,
                         until=self._ended,
-                        on_start=self._app.set_result,
                     )
                 finally:
                     play.cancel()
@@ -184,6 +185,11 @@ class Demo:
         self._view.close(summary)
         self.is_fine = code == EXIT_OK and not (summary.lost or summary.twice)
         return code or (EXIT_OK if summary.is_kept else EXIT_REFUSED)
+
+    @contextmanager
+    def _beside(self, app: App) -> Iterator[None]:
+        self._app.set_result(app)
+        yield
 
     def _sum_up(self) -> Summary:
         """Ask the simulator, not Buoy, what came of it."""

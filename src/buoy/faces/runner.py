@@ -6,15 +6,17 @@ import asyncio
 import gc
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from buoy.agents import build
 from buoy.config import Config
 from buoy.faces import channels, planning, wiring
 from buoy.faces.log import Log, secrets_of
+from buoy.faces.mooring import Mooring
 from buoy.faces.notify import Heartbeat, Notifier
+from buoy.faces.process import serve
 from buoy.gateway.app import App
 from buoy.gateway.platform import Platform
 from buoy.platforms.console import Console
@@ -55,37 +57,25 @@ def run(config: Config, environ: Mapping[str, str]) -> int:
     schedules = planning.of_file(config, time.time())
     answers, ways = wiring.agents(config), channels.build(config.alerts, environ)
 
+    mooring = Mooring(config, answers, schedules=schedules)
+
     def lines() -> Sequence[Platform]:
         bots = wiring.platforms(config, environ)
         log.veil.asks = lambda: [value for bot in bots for value in bot.hidden()]
         return bots
 
-    with ExitStack() as last, wiring.sockets_locked(config) as locks:
-        last.callback(log.flush)
+    @contextmanager
+    def beside(app: App) -> Iterator[None]:
+        wiring.tell_operator(app, config, ways, environ)
+        if notifier.is_wanted:
+            app.supervisor.keep("notify", Heartbeat(notifier, app).run)
+        yield
+        notifier.tell("STOPPING=1", "STATUS=stopping")
 
-        def start(app: App) -> None:
-            app.supervisor.keep("locks", lambda: wiring.renew(locks))
-            wiring.tell_operator(app, config, ways, environ)
-            if notifier.is_wanted:
-                app.supervisor.keep("notify", Heartbeat(notifier, app).run)
-
-        return on_loop(
-            lambda after: wiring.serve(
-                config,
-                lines,
-                answers,
-                schedules=schedules,
-                on_open=lambda: log.keep_in(config.data_dir),
-                on_start=start,
-                on_stop=lambda: notifier.tell("STOPPING=1", "STATUS=stopping"),
-                last_words=log.flush,
-                after=after,
-            )
-        )
-
-
-def _also(app: App, job: Coroutine[Any, Any, None]) -> None:
-    app.supervisor.start(job)
+    try:
+        return on_loop(lambda after: serve(mooring, lines, beside=beside, said=log, after=after))
+    finally:
+        log.flush()
 
 
 def console(config: Config) -> int:
@@ -103,16 +93,13 @@ def console(config: Config) -> int:
             await app.drained()
             ended.set()
 
-        return await wiring.serve(
-            config,
-            lambda: [line],
-            {line.bot: agent},
-            until=ended,
-            on_open=lambda: log.keep_in(config.data_dir),
-            on_start=lambda app: _also(app, finish(app)),
-            last_words=log.flush,
-            after=after,
-        )
+        @contextmanager
+        def beside(app: App) -> Iterator[None]:
+            app.supervisor.start(finish(app))
+            yield
+
+        mooring = Mooring(config, {line.bot: agent}, locks_sockets=False)
+        return await serve(mooring, lambda: [line], beside=beside, until=ended, said=log, after=after)
 
     try:
         return on_loop(main)

@@ -1,17 +1,12 @@
-"""Puts the parts together: settings in, a running gateway out, and its orderly end."""
+"""Puts the parts together: from settings to platforms, agents and the application that runs them."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any
-
-import structlog
+from typing import Any
 
 from buoy.agents import build
 from buoy.chat import Agent
@@ -19,9 +14,7 @@ from buoy.config import Bot, Config
 from buoy.durable.lock import Lock, lock_machine
 from buoy.durable.schedules import Schedule
 from buoy.durable.store import Store
-from buoy.errors import EXIT_OK, EXIT_REFUSED, BuoyError, StoreError
 from buoy.faces import channels, ending, planning
-from buoy.faces.control import Control
 from buoy.gateway.alerts.channel import Channel
 from buoy.gateway.alerts.rules import Limits
 from buoy.gateway.alerts.service import Alerts
@@ -29,22 +22,13 @@ from buoy.gateway.alerts.service import Manner as Telling
 from buoy.gateway.alerts.switch import Switch
 from buoy.gateway.app import App
 from buoy.gateway.courier import Holding
-from buoy.gateway.health import disk
 from buoy.gateway.platform import Platform
-from buoy.gateway.watch import Watch
 from buoy.gateway.words import words_of
 from buoy.gateway.worker import Turns
 from buoy.platforms.qq.platform import QQ, Account
 from buoy.platforms.qq.words import Manner
 
-if TYPE_CHECKING:
-    from buoy.faces.web.server import Web
-
 RENEW_S = 12 * 60 * 60.0
-
-log = structlog.get_logger("buoy")
-
-AppHook = Callable[[App], None]
 
 
 def platforms(config: Config, environ: Mapping[str, str]) -> list[QQ]:
@@ -144,7 +128,7 @@ def sockets_locked(config: Config) -> Iterator[list[Lock]]:
     locks = []
     with ExitStack() as stack:
         for bot in config.bots:
-            busy = f"bot {bot.app_id} is connected by another process of this machine ({{holder}}); stop it first"
+            busy = f"bot {bot.app_id} is connected already on this machine, by {{holder}}; stop that one first"
             lock = lock_machine(socket_name(bot), busy)
             stack.callback(lock.release)
             locks.append(lock)
@@ -157,105 +141,6 @@ async def renew(locks: Sequence[Lock]) -> None:
         for lock in locks:
             lock.touch()
         await asyncio.sleep(RENEW_S)
-
-
-async def serve(
-    config: Config,
-    lines: Callable[[], Sequence[Platform]],
-    answers: Mapping[str, Agent],
-    *,
-    schedules: Sequence[Schedule] | None = None,
-    until: asyncio.Event | None = None,
-    on_open: Callable[[], None] = lambda: None,
-    on_start: AppHook | None = None,
-    on_stop: Callable[[], object] = lambda: None,
-    last_words: Callable[[], None] = lambda: None,
-    after: ExitStack | None = None,
-) -> int:
-    """Run until a signal, or until ``until`` is set; returns the exit code. ``lines`` is called inside the loop.
-
-    ``on_open`` is called when the data directory is ours, ``on_stop`` when the end begins, ``last_words`` on a thread
-    of its own when the process has to end at once: then the log has what is printed too, see :class:`Watch`.
-
-    ``after`` is closed by the caller when the loop is closed: until then the deadline of the shutdown holds, because a
-    task that swallows its cancellation can keep a loop from closing. Without it the deadline ends with this function.
-
-    Raises:
-        StoreError, BusyError: the store cannot be opened; nothing was started.
-    """
-    ended = until or asyncio.Event()
-    leave = partial(ending.record, config.data_dir)
-
-    def leave_at_once(code: int, why: str) -> None:
-        leave(code, why)
-        log.error("ended at once", code=code, reason=why)
-        last_words()
-
-    watch = Watch(
-        ended.set, deadline_s=config.shutdown.deadline_s, stuck_s=config.watch.stuck_s, last_words=leave_at_once
-    )
-    try:
-        store = Store.open(config.data_dir, now=time.time())
-    except StoreError as error:
-        leave(error.exit_code, str(error))
-        raise
-    on_open()
-    watch.start()
-    try:
-        app = assemble(config, store, lines(), answers, schedules)
-        app.sections["loop"] = lambda: {"lag_s": round(watch.lag_s, 3), "max_lag_s": round(watch.max_lag_s, 3)}
-        app.sections["disk"] = lambda: disk(config.data_dir) or {}
-        control = Control(config.data_dir, handlers(app))
-        await control.start()
-        await app.start()
-        web = _web(config, app)
-        if on_start is not None:
-            on_start(app)
-        log.info("started", bots=list(app.platforms), data=str(config.data_dir), pid=os.getpid())
-        app.lost.add_done_callback(lambda _: ended.set())
-        await ended.wait()
-        if app.lost.done():
-            watch.begin_shutdown(app.lost.result().exit_code, str(app.lost.result()))
-        watch.begin_shutdown()
-        on_stop()
-        log.info("stopping", deadline_s=config.shutdown.deadline_s)
-        await control.stop()
-        if web is not None:
-            await web.stop()
-        await app.stop(deadline_s=watch.remaining_s)
-    except Exception as error:
-        code = error.exit_code if isinstance(error, BuoyError) else EXIT_REFUSED
-        why = f"{type(error).__name__}: {error}"
-        leave(code, why)
-        watch.begin_shutdown(code, why)
-        raise
-    finally:
-        watch.begin_shutdown()
-        if after is None:
-            watch.stop()
-        else:
-            after.callback(watch.stop)
-    if app.lost.done():
-        lost = app.lost.result()
-        leave(lost.exit_code, str(lost))
-        log.error("store lost", error=str(lost))
-        return lost.exit_code
-    leave(EXIT_OK, ending.IN_ORDER)
-    log.info("stopped")
-    return EXIT_OK
-
-
-def _web(config: Config, app: App) -> Web | None:
-    """Serve the page and its API beside the gateway, where the settings want that."""
-    if config.web.address is None:
-        return None
-    from buoy.faces.web.server import Web  # noqa: PLC0415  who serves no page needs none of it in memory
-
-    web = Web(app, config.web, config.data_dir, deadline_s=config.shutdown.deadline_s)
-    app.sections["web"] = web.told
-    for name, service in web.services.items():
-        app.supervisor.keep(name, service)
-    return web
 
 
 def handlers(app: App) -> dict[str, Any]:

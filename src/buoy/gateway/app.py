@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import structlog
-
 from buoy.chat import Agent, Reply, Target
 from buoy.durable import history, inbox, meta, outbox, retention
 from buoy.durable.schedules import Schedule
@@ -27,6 +25,7 @@ from buoy.gateway.sender import Sender
 from buoy.gateway.supervisor import Supervisor
 from buoy.gateway.worker import Turns, Worker
 from buoy.letters import Ended, Letter
+from buoy.logger import Logger
 
 SWEEP_S = 60.0
 PRUNE_MINUTES = 60  # what is kept for a month need not be looked for each minute
@@ -34,7 +33,7 @@ FINISH_SHARE = 0.4  # of the shutdown deadline: what runs may finish
 DRAIN_POLL_S = 0.01
 CANCEL_SHARE = 0.15  # what was cancelled may put things back; three times this, and the store has the rest
 
-log = structlog.get_logger("buoy.app")
+log = Logger("buoy.app")
 
 
 class App:

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import structlog
-
 from buoy.durable.store import Store
 from buoy.errors import StoreError, StoreLostError
+from buoy.logger import Logger
 
 STORE_RETRY_S = 1.0
 
-log = structlog.get_logger("buoy.store")
+log = Logger("buoy.store")
 
 
 class Commits:

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
-import structlog
-
 from buoy.durable import backoff, inbox, outbox, permission
 from buoy.durable.lanes import Key, Lanes
 from buoy.durable.store import Store
@@ -38,10 +36,11 @@ from buoy.letters import (
     Use,
     Wait,
 )
+from buoy.logger import Logger
 
 REPLANS = 4  # an anchor may be used up between plan and commit; after that the letter waits a moment
 
-log = structlog.get_logger("buoy.sender")
+log = Logger("buoy.sender")
 
 HELD_CAUSES = frozenset({Cause.PROACTIVE, Cause.OPERATOR})
 DEAD_CAUSES = frozenset({Cause.TARGET, Cause.BUG})

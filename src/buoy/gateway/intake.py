@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from buoy.durable import history, inbox, sessions
 from buoy.durable.store import Store
 from buoy.errors import StoreError, StoreLostError
@@ -17,6 +15,7 @@ from buoy.gateway.sender import Sender
 from buoy.gateway.turns import Seat
 from buoy.gateway.worker import Worker
 from buoy.letters import Arrival, Cursor
+from buoy.logger import Logger
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,7 +27,7 @@ OWED: Final = 1000  # changes that the timeline is owed at most, while the disk 
 _News = tuple[str, int, str, str, float]
 """Bot, shard, state, cause, and when it began."""
 
-log = structlog.get_logger("buoy.intake")
+log = Logger("buoy.intake")
 
 
 class Door:
@@ -44,6 +43,8 @@ class Door:
         self._wall = wall
         self._whole: dict[tuple[str, int], sessions.Whole] = {}
         self._whole_stored_at: dict[tuple[str, int], float] = {}
+        self.on_changed: Callable[[str, str, str], object] = lambda *_: None
+        """Called with bot, state and cause when what an operator sees of a bot has changed; raises nothing."""
         self.counts = {"frames": 0, "duplicates": 0, "refused": 0}
 
     def put(self, arrival: Arrival, *, opens_session: bool = False) -> asyncio.Future[inbox.Put]:
@@ -103,6 +104,7 @@ class Door:
         self._owed.append((bot, shard, state, cause, now))
         if not self._is_noting:
             self._note()
+        self.on_changed(bot, state, cause)
 
     def _note(self) -> None:
         """Commit what the timeline is owed, as one job however much it is."""

@@ -12,8 +12,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-import structlog
-
 from buoy.chat import Button, NonsenseError, Part, Reply, as_reply
 from buoy.durable import outbox
 from buoy.durable.store import Store
@@ -27,8 +25,9 @@ from buoy.gateway.questions import Question, Questions
 from buoy.gateway.sender import Sender
 from buoy.gateway.turns import Running
 from buoy.letters import NOTICE, QUESTION, Letter
+from buoy.logger import Logger
 
-log = structlog.get_logger("buoy.worker")
+log = Logger("buoy.worker")
 
 
 @dataclass(frozen=True, slots=True)

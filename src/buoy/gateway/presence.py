@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-import structlog
-
 from buoy.durable import inbox
 from buoy.durable.store import Store
 from buoy.errors import StoreError
@@ -16,8 +14,9 @@ from buoy.gateway.sender import Sender
 from buoy.gateway.supervisor import Supervisor
 from buoy.gateway.turns import Running
 from buoy.letters import Letter, LetterState, Use
+from buoy.logger import Logger
 
-log = structlog.get_logger("buoy.worker")
+log = Logger("buoy.worker")
 
 
 class Presence:

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import structlog
-
 from buoy.chat import Agent, Click, Message, NonsenseError, Reply, as_reply, collect
 from buoy.durable import backoff, inbox
 from buoy.errors import AgentAwayError, AgentError
@@ -25,12 +23,13 @@ from buoy.gateway.platform import Platform
 from buoy.gateway.posting import End
 from buoy.gateway.turns import Running, Turns
 from buoy.letters import SCHEDULED, Event
+from buoy.logger import Logger
 
 NOTHING = "nothing in it to answer"
 NOBODY = "no agent takes clicks here"
 STOPPED = "stopped by the user"
 
-log = structlog.get_logger("buoy.worker")
+log = Logger("buoy.worker")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-import structlog
-
 from buoy.chat import Reply
 from buoy.durable import backoff, outbox, status
 from buoy.durable.lanes import Key, Lanes
@@ -35,12 +33,13 @@ from buoy.letters import (
     LetterState,
     Use,
 )
+from buoy.logger import Logger
 
 SILENT_S = 2.0  # ours: an API that is well answers sooner
 PARALLEL = 100  # requests under way at once, per process
 BUG_RETRY_S = 60.0  # a platform that raised: that conversation waits, the others go on
 
-log = structlog.get_logger("buoy.sender")
+log = Logger("buoy.sender")
 
 
 class Sender:

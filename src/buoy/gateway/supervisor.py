@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import structlog
-
 from buoy.errors import BuoyError
+from buoy.logger import Logger
 
 BACKOFF_S = (0.1, 1.0, 2.0, 5.0)  # behaviour S2: back within 5 s
 STABLE_S = 60.0
 
-log = structlog.get_logger("buoy.supervisor")
+log = Logger("buoy.supervisor")
 
 
 @dataclass(slots=True)

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import structlog
-
 from buoy.chat import Agent
 from buoy.durable import backoff, inbox
 from buoy.durable.lanes import Key, Lanes
@@ -26,6 +24,7 @@ from buoy.gateway.sender import Sender
 from buoy.gateway.supervisor import Supervisor
 from buoy.gateway.turns import BESIDE, HEAD, Running, Seat, Turns
 from buoy.letters import SCHEDULED, Arrival, Event
+from buoy.logger import Logger
 
 __all__ = ["Turns", "Worker"]
 
@@ -33,7 +32,7 @@ STORE_RETRY_S = 1.0
 ALONE_RETRY_S = 5.0
 MOST_BESIDE = 64  # ours: turns that join one conversation's; beyond that somebody floods us, and waits
 
-log = structlog.get_logger("buoy.worker")
+log = Logger("buoy.worker")
 
 
 class Worker:

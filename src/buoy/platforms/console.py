@@ -16,8 +16,6 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TextIO
 
-import structlog
-
 from buoy.chat import Message, Reply, Sender, Target
 from buoy.errors import ConfigError, StoreError
 from buoy.letters import (
@@ -36,11 +34,12 @@ from buoy.letters import (
     Proactive,
     Sent,
 )
+from buoy.logger import Logger
 
 LANE = "console:local:me"
 STORE_RETRY_S = 1.0
 
-log = structlog.get_logger("buoy.console")
+log = Logger("buoy.console")
 
 
 class Console:

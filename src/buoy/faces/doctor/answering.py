@@ -28,6 +28,7 @@ LOOK_S: Final = 6.0
 IMPORT_S: Final = 12.0  # a large model library takes its time
 PUBLIC: Final = "https://api.openai.com/v1"  # what the openai package asks where no base_url is set
 NO_LIST: Final = frozenset({404, 405, 501})  # it is there, and has no list of models
+NOBODY: Final = frozenset({502, 503, 504})  # a proxy in front says that there is none behind it
 REFUSED: Final = frozenset({401, 403})
 # A module may do anything when it is imported: not in this process. What it prints is not for the report.
 TRY: Final = (
@@ -50,13 +51,16 @@ async def look(bot: Bot, environ: Mapping[str, str], folder: Path | None = None,
     family = bot.agent.kind.partition(":")[0]
     if family == "openai":
         found = await _endpoint(bot, environ, within_s)
+    elif family == "http":
+        found = await _service(bot, environ, within_s)
     elif family == "python":
         found = await _function(bot, folder or Path.cwd(), IMPORT_S)
     else:
         found = await _made(bot, within_s)
     state, text = found
     took_s = round(time.monotonic() - began, 3)
-    return Agent(bot.app_id, bot.agent.kind, state, text, took_s)
+    kind = family if family == "http" else bot.agent.kind  # an address may have a key in it
+    return Agent(bot.app_id, kind, state, text, took_s)
 
 
 async def _made(bot: Bot, within_s: float) -> tuple[State, str]:
@@ -68,6 +72,23 @@ async def _made(bot: Bot, within_s: float) -> tuple[State, str]:
     except TimeoutError:
         return "late", f"looking for it took longer than {within_s:g} s"
     return "ok", ""
+
+
+async def _service(bot: Bot, environ: Mapping[str, str], within_s: float) -> tuple[State, str]:
+    """See whether somebody answers at the agent's address; HEAD is no turn, and what it is told does not matter."""
+    made = await _made(bot, within_s)
+    if made[0] != "ok":
+        return made
+    url = bot.agent.kind.partition(":")[2].strip()
+    shown = url.partition("://")[2].rpartition("@")[2].partition("/")[0]
+    http = Http(environ=environ)
+    try:
+        answer = await http.request("HEAD", url, headers={}, body=None, timeout_s=within_s)
+    except (NotSentError, LostError) as error:
+        return "away", f"{shown}: {error.reason}"
+    finally:
+        await http.close()
+    return ("away", f"{shown} answers HTTP {answer.status}") if answer.status in NOBODY else ("ok", shown)
 
 
 async def _function(bot: Bot, folder: Path, within_s: float) -> tuple[State, str]:

@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
-import structlog
 from aiohttp import web
 
 from buoy.errors import BuoyError, ConfigError, StoreError
@@ -17,6 +16,7 @@ from buoy.faces.web.doorman import cut
 from buoy.faces.web.live import FullError, Live
 from buoy.faces.web.login import COOKIE, SESSION_S, Guesses, Keys
 from buoy.faces.web.routes import BadRequestError, Routes, as_json
+from buoy.logger import Logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,7 +42,7 @@ HEADERS: Final = {
     "Server": "buoy",
 }
 
-log = structlog.get_logger("buoy.web")
+log = Logger("buoy.web")
 
 
 class Gate:

@@ -11,7 +11,6 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
 from aiohttp import web
 
 from buoy.durable.reader import Reader
@@ -22,6 +21,7 @@ from buoy.faces.web.gate import Gate
 from buoy.faces.web.live import Live
 from buoy.faces.web.routes import STATIC, Routes
 from buoy.faces.web.snapshots import Snapshots
+from buoy.logger import Logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -42,7 +42,7 @@ NO_REMEDY: Final = "this machine has no such address: correct web.listen (BUOY_L
 SILENT: Final = logging.Logger("nobody", logging.CRITICAL + 1)  # noqa: LOG001  not in the tree: nobody configures it
 """For aiohttp: it would log a traceback for each malformed request; what matters is logged by the gate."""
 
-log = structlog.get_logger("buoy.web")
+log = Logger("buoy.web")
 
 
 class Web:

@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import structlog
-
 from buoy.durable import alerts
 from buoy.durable.alerts import Notice, Words
 from buoy.durable.store import Store
 from buoy.errors import StoreError
 from buoy.gateway.alerts.channel import Channel, ChannelError
+from buoy.logger import Logger
 
 CHANNEL_S: Final = 30.0  # one channel, one notice
 BACKOFF_S: Final = (30.0, 60.0, 120.0, 300.0, 600.0)
@@ -21,7 +20,7 @@ LONGEST_S: Final = 1.15 * BACKOFF_S[-1]  # a longer wait is one of a clock that 
 KEPT_S: Final = 7 * 86_400.0  # what nobody could be told for a week is in the log
 WAKE_S: Final = 60.0
 
-log = structlog.get_logger("buoy.alerts")
+log = Logger("buoy.alerts")
 
 
 @dataclass(slots=True)

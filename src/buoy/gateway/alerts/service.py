@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import structlog
-
 from buoy.durable import alerts, meta
 from buoy.durable.alerts import Words
 from buoy.durable.store import Store
@@ -26,13 +24,14 @@ from buoy.gateway.alerts.ledger import Act, Close, Memory, Raise, Recover, Tell
 from buoy.gateway.alerts.rules import OUTAGES, Limits, Problem, Recent, outage_since, problems
 from buoy.gateway.alerts.words import Language
 from buoy.gateway.supervisor import Supervisor
+from buoy.logger import Logger
 
 CHECK_S: Final = 15.0
 FIRST_S: Final = 3.0  # after the start nothing has been tried yet; a refusal comes within a second or two
 SILENT_S: Final = 30.0  # a disk that answers later than this is in trouble, and not just asleep
 REFUSED_S: Final = 10.0  # so long the disk must refuse until it is told: a backup may hold the database for a moment
 
-log = structlog.get_logger("buoy.alerts")
+log = Logger("buoy.alerts")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,18 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import structlog
-
 from buoy.durable import alerts, meta
 from buoy.durable.store import Store
 from buoy.errors import StoreError
 from buoy.gateway.alerts.channel import ChannelError
 from buoy.gateway.alerts.service import CHECK_S, SILENT_S, Alerts
+from buoy.logger import Logger
 
 UNHEARD_S: Final = 300.0  # a notice that nobody took for so long: the operator does not know
 STALE_S: Final = 180.0  # housekeeping writes each minute: three missed ones are no proof of life
 LOOKED_S: Final = 8 * CHECK_S
 
-log = structlog.get_logger("buoy.alerts")
+log = Logger("buoy.alerts")
 
 
 def silent_because(

@@ -16,8 +16,6 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final
 
-import structlog
-
 from buoy.chat import Reply, Target
 from buoy.durable import schedules
 from buoy.durable.lanes import Key
@@ -33,12 +31,13 @@ from buoy.gateway.sender import Sender
 from buoy.gateway.turns import Seat
 from buoy.gateway.worker import Worker
 from buoy.letters import SCHEDULED, Arrival, Letter, LetterState
+from buoy.logger import Logger
 
 LOOK_S: Final = 30.0  # the wall clock may be set, and does not count on while the machine is suspended
 SOON_S: Final = 0.01  # what has become due meanwhile
 NEXT_SHOWN: Final = 3
 
-log = structlog.get_logger("buoy.schedules")
+log = Logger("buoy.schedules")
 
 
 @dataclass(slots=True)

@@ -13,8 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-
+from buoy.logger import Logger
 from buoy.platforms.qq import health, remembering
 from buoy.platforms.qq.keeping import Keeper
 from buoy.platforms.qq.locate import LocateError, Location, Locator
@@ -30,7 +29,7 @@ CLOSE_S: Final = 1.5  # ours: how long the end of the connection may take; a soc
 
 TOLD: Final = frozenset({m.Phase.LIVE, m.Phase.WAITING, m.Phase.STOPPED})  # what an operator reads
 
-log = structlog.get_logger("buoy.qq")
+log = Logger("buoy.qq")
 
 OpenSocket = Callable[[str, float], Awaitable[Socket]]
 

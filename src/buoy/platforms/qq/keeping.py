@@ -6,10 +6,9 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-
 from buoy.errors import StoreError
 from buoy.letters import Loss
+from buoy.logger import Logger
 from buoy.platforms.qq import translate
 from buoy.protocol import session as m
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 MAX_UNSTORED: Final = 1000  # fault row 21: frames that may wait for a slow disk; then reading pauses
 
-log = structlog.get_logger("buoy.qq")
+log = Logger("buoy.qq")
 
 
 class Keeper:

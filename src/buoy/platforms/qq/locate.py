@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
+from buoy.logger import Logger
 from buoy.protocol import codes, rest, wire
 from buoy.protocol.limits import (
     GATEWAY_LOOKUP_BURST,
@@ -24,7 +23,7 @@ from buoy.transport.token import TokenError, TokenSource
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-log = structlog.get_logger("buoy.qq")
+log = Logger("buoy.qq")
 
 REVIEW_PAUSE_S: Final = 30.0  # ours: look-ups are limited to two a minute, and reconnects need them, too
 SKEW_NOTICED_S: Final = 2.0  # a Date header has a resolution of one second
