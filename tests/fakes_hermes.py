@@ -1,8 +1,8 @@
 """A Hermes API server for tests, as the real one behaves at the places that matter to a client; no model behind it.
 
 What the input of a run holds between << and >> says what it does: ``slow N`` streams N words, a tenth of a second
-each; ``tool COMMAND`` says something, asks for approval of the command, and goes on with the answer; ``fail`` fails;
-anything else is echoed. tests/agents/test_hermes_server.py holds this to the real server.
+each; ``tool COMMAND`` says something, asks for approval of the command, and goes on with the answer; ``only TEXT`` says
+it, calls a tool, and has nothing to add; ``fail`` fails; anything else is echoed. tests/agents/test_hermes_server.py holds this to the real server.
 
 In a loop: ``async with serving(Server()) as base_url``. As a process: :class:`Process`; POST to its control address
 sets fields of :class:`Server`, ``{"restart": true}`` forgets all runs as a restart does.
@@ -134,6 +134,10 @@ class Server:
             output = f"DONE: {', '.join(answers)}"
             self._push(run, "message.delta", delta=f"\n\n{output}")
             return output
+        if kind == "only":  # where a model says nothing behind its tool call, what it said before is the output
+            self._push(run, "message.delta", delta=rest)
+            self._push(run, "tool.started", tool="terminal", preview="ls")
+            return rest
         self._push(run, "message.delta", delta=f"ECHO: {said}")
         return f"ECHO: {said}"
 

@@ -190,6 +190,14 @@ def test_what_is_said_before_a_tool_call_comes_at_once_and_once() -> None:
     assert said == ["DONE: once"]
 
 
+def test_an_output_that_was_said_on_the_way_is_not_said_again() -> None:
+    line = FakeLine()
+    assert ask(Server(), replace(MESSAGE, text="<<only Done already.>>", line=line)) == []
+    assert line.said == ["Done already."]
+    again = replace(MESSAGE, text="<<only Done already.>>", line=FakeLine(), attempt=2, delivered=("Done already.",))
+    assert ask(Server(), again) == []
+
+
 def test_nothing_is_said_early_where_an_earlier_run_said_something() -> None:
     line = FakeLine(answers=["once"])
     message = replace(MESSAGE, text="<<tool rm -rf x>>", line=line, delivered=("Let me look.",), attempt=2)
