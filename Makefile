@@ -68,8 +68,8 @@ tools:  ## Chromium, Chinese letters and systemd-analyze for tests, where one is
 
 lock: $(READY)  ## dependencies anew, with hashes
 	$(BIN)/pip install --quiet pip-tools
-	$(PIN) --extra alerts --extra openai --extra speed --output-file requirements/dev.lock pyproject.toml requirements/dev.in
-	$(PIN) --extra alerts --extra openai --extra speed --constraint requirements/dev.lock --output-file requirements/image.lock pyproject.toml
+	$(PIN) --extra acp --extra alerts --extra openai --extra speed --output-file requirements/dev.lock pyproject.toml requirements/dev.in
+	$(PIN) --extra acp --extra alerts --extra openai --extra speed --constraint requirements/dev.lock --output-file requirements/image.lock pyproject.toml
 	$(PIN) --constraint requirements/dev.lock --output-file requirements/build.lock requirements/build.in
 	$(PIN) --output-file requirements/nonebot.lock requirements/nonebot.in
 	$(PIN) --output-file requirements/botpy.lock requirements/botpy.in

@@ -37,7 +37,7 @@ UNDECIDED = frozenset(  # what would make a decision depend on the clock, on cha
         *("selectors", "signal", "socket", "ssl", "subprocess", "tempfile", "threading", "time", "uuid"),
     ]
 )
-AIOHTTP_CLIENTS = frozenset({"buoy.transport", "buoy.agents.wire"})
+AIOHTTP_CLIENTS = frozenset({"buoy.transport", "buoy.agents.wire", "buoy.agents.hermes_api"})
 AIOHTTP_SERVER = frozenset({"web", "WSMsgType", "WSCloseCode"})  # of aiohttp, what the serving end needs
 
 
@@ -70,11 +70,13 @@ RULES = {
     "buoy.platforms.console": rule(*LEAVES, libraries="msgspec rich"),
     "buoy.platforms": rule(*LEAVES, "buoy.protocol", "buoy.transport", libraries="msgspec"),
     "buoy.gateway": rule(*LEAVES, "buoy.durable", libraries="msgspec croniter prometheus_client"),
-    "buoy.agents": rule("buoy.errors", "buoy.chat", libraries="openai"),
+    "buoy.agents": rule("buoy.errors", "buoy.chat", libraries="openai acp pydantic"),
     # Agents that speak HTTP go the way that is proven for QQ: its proxies, look-ups and TLS, and nothing else of it.
     "buoy.agents.wire": rule("buoy.errors", "buoy.agents", "buoy.transport.route", libraries="aiohttp yarl"),
     "buoy.agents.pictures": rule("buoy.errors", "buoy.chat", "buoy.agents", libraries="yarl"),
     "buoy.faces.hermes_home": rule("buoy", libraries="rich yaml"),  # where Hermes is: PyYAML comes with it
+    # It reads a stream of events, and has to know how one breaks.
+    "buoy.agents.hermes_api": rule("buoy.errors", "buoy.agents", libraries="aiohttp yarl"),
     "buoy.sim": rule("buoy.protocol.wire", libraries="aiohttp msgspec uvloop"),
     "buoy.faces": rule(
         "buoy", libraries="aiohttp apprise msgspec prometheus_client rich structlog typer tzlocal uvloop"

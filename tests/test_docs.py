@@ -89,6 +89,8 @@ def test_what_users_read_has_a_chinese_twin() -> None:
         "docs/metrics",
         "docs/deploy",
         "docs/agents",
+        "docs/agents-hermes",
+        "docs/agents-acp",
         "docs/library",
         "docs/simulator",
     ):

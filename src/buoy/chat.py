@@ -215,7 +215,11 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """Who answers. Build one with :func:`agent` from an async function, or directly in a factory."""
+    """Who answers. Build one with :func:`agent` from an async function, or directly in a factory.
+
+    ``answer`` is cancelled with a reason (``error.args``) where nobody wants the answer any more: `/stop`, or it took
+    too long. Without one the process ends, and the turn runs again in the next.
+    """
 
     answer: Answer
     name: str = "agent"

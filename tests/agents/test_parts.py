@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buoy.agents.parts import LEAST_TEXT, Parts, Repeats, Seam, cut, whole
@@ -66,6 +66,7 @@ def place(text: str, given: str) -> int:
     return next(at for at in range(len(text) + 1) if plain(text[:at]) == plain(given))
 
 
+@settings(deadline=None)  # a busy machine
 @given(st.integers(1, 60), st.integers(1, 5), st.integers(0, 99))
 def test_the_parts_together_are_the_answer(count: int, most: int, seed: int) -> None:
     text = sentences(count)
@@ -75,6 +76,7 @@ def test_the_parts_together_are_the_answer(count: int, most: int, seed: int) -> 
     assert plain("".join(said)) == plain(text)
 
 
+@settings(deadline=None)  # a busy machine
 @given(st.integers(2, 60), st.data(), st.sampled_from(["goes on", "starts again", "repeats its last words"]))
 def test_a_broken_answer_is_whole_however_the_model_goes_on(count: int, data: st.DataObject, manner: str) -> None:
     text = sentences(count)
@@ -93,6 +95,7 @@ def test_a_broken_answer_is_whole_however_the_model_goes_on(count: int, data: st
     assert plain("".join(said)) == plain(text)
 
 
+@settings(deadline=None)  # a busy machine
 @given(st.integers(2, 60), st.data(), st.booleans())
 def test_another_process_goes_on_behind_what_was_delivered(count: int, data: st.DataObject, again: bool) -> None:  # noqa: FBT001
     text = sentences(count)

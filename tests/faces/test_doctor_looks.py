@@ -407,6 +407,26 @@ def test_an_endpoint_is_asked_for_its_models(status: str, body: bytes, state: st
     assert "sk-secret" not in str(seen)
 
 
+@pytest.mark.parametrize(("status", "state"), [("200 OK", "ok"), ("401 Unauthorized", "refused"), ("502 Bad", "away")])
+def test_a_hermes_api_server_is_asked_for_its_models(status: str, state: str, tmp_path: Path) -> None:
+    asked = []
+
+    async def endpoint(peer: Peer) -> None:
+        asked.append(await peer.request())
+        peer.answer(b'{"data": [{"id": "hermes-agent"}]}', status)
+
+    async def main() -> Agent:
+        async with serve(endpoint) as server:
+            base = f"http://127.0.0.1:{server.port}/v1"
+            bot = config(tmp_path, BUOY_AGENT="hermes", OPENAI_BASE_URL=base, OPENAI_API_KEY="sk-secret").bots[0]
+            return await answering.look(bot, {}, within_s=5.0)
+
+    assert asyncio.run(main()).state == state
+    assert asked[0].startswith(b"GET /v1/models ")
+    assert b"Bearer sk-secret" in asked[0]
+    assert agent(tmp_path, "hermes").state == "setup"
+
+
 def test_a_login_in_the_address_of_an_endpoint_is_used_and_not_told(tmp_path: Path) -> None:
     asked = []
 

@@ -21,8 +21,9 @@ SETTING: Final = "bots.agent.kind (BUOY_AGENT)"
 def build(kind: str, settings: Mapping[str, Any] | None = None) -> Agent:
     """Make the agent of this kind: one of :data:`KINDS`, with what it takes behind a colon, see :data:`WRITE`.
 
-    ``settings`` are the other keys of the agent's table; what is missing has its default. Nothing is started
-    yet; ``Agent.close`` ends whatever the agent started.
+    ``settings`` are the other keys of the agent's table; what is missing has its default. Beside them:
+    ``state``, a path to which an agent adds a suffix of its own for what it has to know after a restart; ``language``,
+    in which it speaks for itself. Nothing is started yet; ``Agent.close`` ends whatever the agent started.
 
     Raises:
         ConfigError: the agent cannot be made; one line that names the setting and the remedy.

@@ -43,8 +43,12 @@ class Child(asyncio.SubprocessProtocol):
         limit: int,
         env: Mapping[str, str] | None = None,
         stderr: int | None = subprocess.PIPE,
+        cwd: str | None = None,
+        fds: Sequence[int] = (),
     ) -> Child:
         """Start a program. It is killed as soon as it has more than ``limit`` bytes of output waiting.
+
+        ``cwd``: the folder it starts in; None: ours. ``fds``: descriptors that it inherits.
 
         Raises:
             OSError: it could not be started.
@@ -55,6 +59,8 @@ class Child(asyncio.SubprocessProtocol):
             *argv,
             env={**inherited, **(env or {})},
             stderr=stderr,
+            cwd=cwd,
+            pass_fds=tuple(fds),
             start_new_session=os.name == "posix",
         )
         return child

@@ -55,7 +55,14 @@ def account(config: Config, bot: Bot) -> Account:
 
 def agents(config: Config) -> dict[str, Agent]:
     """The agent of each bot."""
-    return {bot.app_id: build(bot.agent.kind, bot.agent.settings()) for bot in config.bots}
+    language = config.outbox.language
+    return {
+        bot.app_id: build(
+            bot.agent.kind,
+            {**bot.agent.settings(), "language": language, "state": config.data_dir / "agents" / bot.app_id},
+        )
+        for bot in config.bots
+    }
 
 
 def tell_operator(app: App, config: Config, ways: Sequence[Channel], environ: Mapping[str, str]) -> None:

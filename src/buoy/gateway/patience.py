@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 TICK_S: Final = 5.0  # how often it looks while anything is limited, so that it sees how long the process stood still
+TOO_LATE: Final = "too late"  # what the cancellation carries
 STOOD_S: Final = 1.0  # a look that comes later than this was held up by a standstill (fault 23), not by a busy loop
 
 
@@ -83,7 +84,7 @@ class Patience:
         for task in [task for task, until in self._until.items() if until <= now]:
             del self._until[task]
             self._late.add(task)
-            task.cancel()
+            task.cancel(TOO_LATE)
         self._timer = None
         self._arm(min(self._until.values(), default=math.inf))
 

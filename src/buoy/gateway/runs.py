@@ -222,7 +222,7 @@ class Runs:
         for running in stopped:
             running.is_stopped_by_user = True
             if running.task is not None:
-                running.task.cancel()
+                running.task.cancel(STOPPED)
         words, end = self._turns.words, End(stop.id, "asked to stop the running turn", boot=self._desk.store.boot)
         line = TurnLine(Running(stop, None, has_place=False), self._platforms[stop.bot], self._desk)
         await line.tell(words.stopped if stopped else words.idle, end, posting.STOPPED)

@@ -51,6 +51,8 @@ async def look(bot: Bot, environ: Mapping[str, str], folder: Path | None = None,
     family = bot.agent.kind.partition(":")[0]
     if family == "openai":
         found = await _endpoint(bot, environ, within_s)
+    elif family == "hermes":
+        found = await _hermes(bot, environ, within_s)
     elif family == "http":
         found = await _service(bot, environ, within_s)
     elif family == "python":
@@ -133,7 +135,23 @@ async def _endpoint(bot: Bot, environ: Mapping[str, str], within_s: float) -> tu
         return "setup", "bots.agent.api_key (OPENAI_API_KEY): it has characters that no key has; copy it again"
     if find_spec("openai") is None:
         return "setup", "a package is not installed: pip install 'buoy-qq[openai]'"
-    base = (agent.base_url or PUBLIC).rstrip("/")
+    return await _listed(agent.base_url or PUBLIC, key, agent.model, environ, within_s)
+
+
+async def _hermes(bot: Bot, environ: Mapping[str, str], within_s: float) -> tuple[State, str]:
+    """Ask a Hermes API server for its models: it has some whatever it is asked to run, and wants its key for it."""
+    made = await _made(bot, within_s)
+    if made[0] != "ok":
+        return made
+    from buoy.agents.hermes import BASE_URL  # noqa: PLC0415  nobody else needs it
+
+    key = bot.agent.api_key.reveal() if bot.agent.api_key else ""
+    return await _listed(bot.agent.base_url or BASE_URL, key, "", environ, within_s)
+
+
+async def _listed(base: str, key: str, model: str, environ: Mapping[str, str], within_s: float) -> tuple[State, str]:
+    """Ask for the list of models; ``model`` has to be in it, where it is named."""
+    base = base.rstrip("/")
     scheme, _, place = base.partition("://")
     login, _, shown = place.rpartition("@")
     http = Http(environ=environ)
@@ -158,8 +176,8 @@ async def _endpoint(bot: Bot, environ: Mapping[str, str], within_s: float) -> tu
     if answer.status != 200:
         return "away", f"{shown} answers HTTP {answer.status}"
     names = _models(answer.body)
-    if names and agent.model not in names:
-        return "model", f"{shown} lists {len(names)} models, and {agent.model!r} is none of them"
+    if names and model and model not in names:
+        return "model", f"{shown} lists {len(names)} models, and {model!r} is none of them"
     return "ok", shown
 
 
