@@ -2,8 +2,8 @@
 
 What the input of a run holds between << and >> says what it does: ``slow N`` streams N words, a tenth of a second
 each; ``tool COMMAND`` says something, asks for approval of the command, and goes on with the answer; ``only TEXT`` says
-it, calls a tool, and has nothing to add; ``fail`` fails; anything else is echoed. It is held to the real server by
-tests/agents/test_hermes_server.py.
+it, calls a tool, and has nothing to add; ``fail`` fails; anything else is echoed. What a client takes for granted of it
+is held to the real server by tests/agents/test_hermes_server.py.
 
 In a loop: ``async with serving(Server()) as base_url``. As a process: :class:`Process`; POST to its control address
 sets fields of :class:`Server`, ``{"restart": true}`` forgets all runs as a restart does.
@@ -37,6 +37,8 @@ class Server:
     """Knobs and counts."""
 
     word_s: float = 0.1
+    start_s: float = 0.0
+    """How long it takes to say that it has begun."""
     approval_s: float = 60.0
     """How long a run waits for an approval."""
     offers_runs: bool = True
@@ -93,6 +95,7 @@ class Server:
         self._streams[run] = asyncio.Queue()
         self._set(run, "running", session_id=body.get("session_id", run))
         self._tasks[run] = asyncio.ensure_future(self._run(run, body["input"]))
+        await asyncio.sleep(self.start_s)
         return web.json_response({"run_id": run, "status": "started"}, status=202)
 
     async def _run(self, run: str, said: str) -> None:

@@ -40,6 +40,7 @@ WHY = {
     "agents/pictures.py shown gather": "a turn's pictures: it waits for all of them, and its end is theirs",
     "agents/isolated.py main Thread": "in the agent's own process, which its parent replaces",
     "agents/notebook.py Notebook.put to_thread": "one small write: `put` waits for it; it fails silently on purpose",
+    "agents/hermes.py Hermes._begun ensure_future": "a request: awaited; where that is cancelled, for a moment more",
     "agents/hermes.py Run._unless_over ensure_future": "a question and a look at its run: both awaited",
     "agents/hermes.py Run._unless_over gather": "the ends of these two: what they had to say was taken before",
     "agents/acp_peer.py Peer.prompt ensure_future": "one prompt: its turn awaits it; cancelled, awaits its end",

@@ -357,6 +357,26 @@ def test_a_turn_that_nobody_wants_any_more_stops_its_run(tmp_path: Path) -> None
     assert play(server, scene, tmp_path) == ["ECHO: hello"], "the run that was stopped is not waited for"
 
 
+@pytest.mark.parametrize("reason", ["stopped by the user", None])
+def test_a_cancellation_while_the_server_still_takes_the_run_does_not_lose_it(
+    tmp_path: Path, reason: str | None
+) -> None:
+    server = Server(start_s=0.2)
+    message = replace(MESSAGE, text="<<slow 5>>")
+
+    async def scene(start: Callable[[], Agent]) -> list[str]:
+        run = asyncio.ensure_future(texts(start(), message))
+        await until(lambda: server.asked)
+        run.cancel(*filter(None, [reason]))
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        assert server.stopped == (1 if reason else 0)
+        return [] if reason else await texts(start(), message)
+
+    assert play(server, scene, tmp_path) == ([] if reason else ["w0 w1 w2 w3 w4 END"])
+    assert len(server.asked) == 1
+
+
 # --- failures ------------------------------------------------------------------------------------------------------
 
 

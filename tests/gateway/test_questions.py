@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from buoy.chat import Agent, Button, Message, NonsenseError, Reply, Target
+from buoy.chat import Agent, Button, Click, Message, NonsenseError, Reply, Sender, Target
 from buoy.durable import inbox
 from buoy.durable.store import Store
 from buoy.errors import StoreError, TurnOverError
 from buoy.gateway import questions
-from buoy.gateway.questions import choice_of, keyboard, numbered
+from buoy.gateway.questions import Question, Questions, choice_of, keyboard, numbered
 from buoy.gateway.schedules import prompt
 from buoy.gateway.worker import Turns
 from tests import clock
@@ -446,3 +446,19 @@ def test_a_click_reaches_the_agent_at_least_once_wherever_it_is_killed(joins: bo
 
     agent = Agent(hang, clicked=clicked, joins=(lambda _: True) if joins else None)
     assert kill_everywhere(lambda: agent, talk, judge) > 2
+
+
+def test_a_click_that_is_being_committed_while_its_question_is_asked_again_answers_it() -> None:
+    async def main() -> None:
+        questions = Questions()
+        lane = ("bot", "t:c2c:A")
+        options = (Button("Yes", "y"), Button("No", "n"))
+        seat = questions.clicked(lane, Click("c", "t:c2c:A", Sender("u"), "ask:0123456789ab:1"))
+        assert seat is not None
+        assert seat.question is None
+        question = Question("ask:0123456789ab", lane, "u", options)
+        questions.open(question)  # a later run asks; what it reads from the disk does not have the click yet
+        questions.stored(seat, is_stored=True)
+        assert await question.answer == 1
+
+    asyncio.run(main())

@@ -117,8 +117,7 @@ class Hermes:
         note = self._notes.get(message.turn)
         try:
             if note is None:
-                run = Run(self, message, await self._start(message), [])
-                await self._notes.put(message.turn, run.note)
+                run = Run(self, message, await self._begun(message), [])
                 return await run.told(await run.watched())
             run = Run(self, message, note["run"], note["asked"])
             return await run.told(await run.found())
@@ -127,6 +126,20 @@ class Hermes:
         except GoneError:
             await self._notes.put(message.turn, None)
             raise AgentError("the Hermes API server has lost this message's run: it was restarted") from None
+
+    async def _begun(self, message: Message) -> str:
+        """Start a run. A cancellation meanwhile waits a moment for its id: to stop it, or to find it again."""
+        starting = asyncio.ensure_future(self._start(message))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError as gone:
+            try:
+                async with asyncio.timeout(STOP_S):
+                    run = Run(self, message, await starting, [])
+                    await (run.stop() if gone.args else run.keep())
+            except (AgentError, NoRunsError, TimeoutError):
+                pass
+            raise
 
     async def _start(self, message: Message) -> str:
         session = session_of(self._session, message.conversation)
@@ -172,10 +185,9 @@ class Run:
         self._said: list[str] = []
         self._remarks: list[str] = []
 
-    @property
-    def note(self) -> dict[str, Any]:
-        """What finds it again."""
-        return {"run": self._id, "asked": self._asked}
+    async def keep(self) -> None:
+        """Write down what finds it again."""
+        await self._notes.put(self._message.turn, {"run": self._id, "asked": self._asked})
 
     async def watched(self) -> State:
         """Read its events to the end, and say what it says on the way; whatever breaks, ask for its state."""
@@ -202,10 +214,11 @@ class Run:
             return await following
         except asyncio.CancelledError as gone:
             if gone.args:  # a reason: nobody wants the answer any more
-                await self._stop()
+                await self.stop()
             raise
 
-    async def _stop(self) -> None:
+    async def stop(self) -> None:
+        """Tell the server to stop it: best effort, bounded."""
         try:
             async with asyncio.timeout(STOP_S):
                 await self._api.stop(self._id)
@@ -214,6 +227,7 @@ class Run:
         await self._notes.put(self._message.turn, None)
 
     async def _watched(self) -> State:
+        await self.keep()
         text: list[str] = []
         async for event in self._api.events(self._id):
             kind = event.get("event")
@@ -224,7 +238,7 @@ class Run:
                 text.clear()
             if kind == "approval.request":
                 self._asked.append(self._question(event))
-                await self._notes.put(self._message.turn, self.note)
+                await self.keep()
                 await self._permit(len(self._asked) - 1)
         return await self._ended()
 

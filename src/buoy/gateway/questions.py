@@ -109,7 +109,7 @@ class Questions:
                 if not question.is_for(click.sender):
                     return Seat(ends=STRANGER)
                 return self._taken(question, number) or Seat(ends=f"{name} has its answer already")
-        return Seat(ends=_reason(name, number))  # a later run may ask it again
+        return Seat(ends=_reason(name, number), early=click)  # a later run may ask it again
 
     def said(self, lane: Key, message: Message) -> Seat | None:
         """As what a message is stored that answers a question which waits; None: it answers none."""
@@ -127,16 +127,26 @@ class Questions:
         question.is_taken = True
         return Seat(ends=_reason(question.name, number), question=question, choice=number)
 
-    @staticmethod
-    def stored(seat: Seat, *, is_stored: bool) -> None:
+    def stored(self, seat: Seat, *, is_stored: bool) -> None:
         """The commit of an answer ended."""
         question = seat.question
+        if question is None and seat.early is not None and is_stored:
+            self._asked_meanwhile(seat.early)
         if question is None:
             return
         if not is_stored:
             question.is_taken = False
         elif not question.answer.done():
             question.answer.set_result(seat.choice)
+
+    def _asked_meanwhile(self, click: Click) -> None:
+        """A question that was asked while its answer was being committed did not find it on disk."""
+        name, _, number = click.data.rpartition(":")
+        for question in (one for waiting in self._open.values() for one in waiting):
+            if question.name == name and question.is_for(click.sender) and int(number) < len(question.options):
+                question.is_taken = True
+                if not question.answer.done():
+                    question.answer.set_result(int(number))
 
 
 def _reason(name: str, number: int) -> str:
