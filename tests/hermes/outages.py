@@ -87,15 +87,12 @@ def hundred_failures(rig: Rig) -> Seen:
     """A hundred attempts to connect fail, with short pauses; then QQ is back."""
     home = rig.home(RIG_QUICK="1")
     rig.start(home, warm=True)
-    before = rig.websocket.accepted
-    rig.websocket.drops()
-    time.sleep(0.3)
-    rig.websocket.resets()
-    rig.websocket.drops()
+    before = rig.counter("requests_gateway")
+    rig.websocket.refuses()
     told = rig.wait(lambda: home.state() in TROUBLES, 10)
-    rig.wait(lambda: rig.websocket.accepted - before > ATTEMPTS, 40)
-    time.sleep(1)
-    tries = rig.websocket.accepted - before
+    rig.wait(lambda: rig.counter("requests_gateway") - before > ATTEMPTS, 40)
+    time.sleep(2)
+    tries = rig.counter("requests_gateway") - before
     alive = home.is_alive
     rig.heal()
     began = time.monotonic()
