@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from tests.hermes.judge import Seen
-from tests.hermes.rig import EXIT_S, PROMPT_S, Rig
+from tests.hermes.rig import EXIT_S, PROMPT_S, Home, Rig
 
 ATTEMPTS = 100
 TROUBLES = ("retrying", "fatal", "disconnected")  # what Hermes' runtime status calls an adapter that is not connected
@@ -87,15 +88,11 @@ def hundred_failures(rig: Rig) -> Seen:
     """A hundred attempts to connect fail, with short pauses; then QQ is back."""
     home = rig.home(RIG_QUICK="1")
     rig.start(home, warm=True)
-    before = rig.websocket.accepted
-    rig.websocket.drops()
-    time.sleep(0.3)
-    rig.websocket.resets()
-    rig.websocket.drops()
+    rig.websocket.refuses()
     told = rig.wait(lambda: home.state() in TROUBLES, 10)
-    rig.wait(lambda: rig.websocket.accepted - before > ATTEMPTS, 40)
-    time.sleep(1)
-    tries = rig.websocket.accepted - before
+    rig.wait(lambda: _tries(home) > ATTEMPTS, 40)
+    time.sleep(2)
+    tries = _tries(home)
     alive = home.is_alive
     rig.heal()
     began = time.monotonic()
@@ -195,3 +192,8 @@ def banned(rig: Rig) -> Seen:
     counted = rig.count(settle_s=2)
     right = counted.is_right and told and logged and home.is_alive
     return Seen(right, counted.told() | {"told": told and logged, "alive": home.is_alive, "healed": healed})
+
+
+def _tries(home: Home) -> int:
+    """The number of the last attempt that an adapter wrote into its log."""
+    return max((int(number) for number in re.findall(r"attempt[= ](\d+)", home.log())), default=0)
