@@ -303,6 +303,7 @@ async def send_beside(one: Gateway) -> str:
 async def approval_after_reconnect(one: Gateway) -> str:
     one.config["approvals"] = {"mode": "manual"}  # else the model is asked first
     await warmed(one)
+    await one.settled(3)  # a title is asked for behind the first answer
     call = {"id": "c1", "type": "function"}
     command = {"name": "terminal", "arguments": json.dumps({"command": "rm -rf /tmp/buoy-test-of-approvals"})}
     one.model.script = [{"content": None, "tool_calls": [{**call, "function": command}]}, "allowed, and done"]

@@ -77,14 +77,15 @@ def read(extra: Mapping[str, Any], environ: Mapping[str, str], hermes_home: Path
 
 
 def of_environment(environ: Mapping[str, str]) -> dict[str, Any] | None:
-    """What the environment alone configures, as Hermes wants it: the platform's ``extra``; None: not enough."""
-    app_id, secret = _first(environ, _NAMES["app_id"]), _first(environ, _NAMES["client_secret"])
-    if not (app_id and secret):
-        return None
-    told: dict[str, Any] = {"app_id": app_id, "client_secret": secret}
+    """What the environment configures, as Hermes wants it: the platform's ``extra``; None: nothing.
+
+    It may be the home channel alone, of a bot whose credentials stand in the file. What is missing then is found out by
+    whoever asks whether the platform is configured.
+    """
+    told: dict[str, Any] = {key: value for key in ("app_id", "client_secret") if (value := _first(environ, _NAMES[key]))}
     if home := environ.get(HOME, "").strip():
         told["home_channel"] = {"chat_id": home, "name": "home"}
-    return told
+    return told or None
 
 
 def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str:
