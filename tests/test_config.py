@@ -52,7 +52,7 @@ def test_the_environment_alone_is_enough() -> None:
         "https://api.bot.qq.com/app/getAppAccessToken",
         "https://bots.qq.com/app/getAppAccessToken",
     )
-    assert bot.intents == 1 << 25 | 1 << 30  # typed by hand: bits 25 and 30
+    assert bot.intents == 1 << 25 | 1 << 26 | 1 << 30  # typed by hand
     assert (bot.transport, bot.shard, bot.proactive, bot.proactive_unsure) == (
         "websocket",
         (0, 1),

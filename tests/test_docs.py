@@ -12,6 +12,8 @@ from buoy.faces.cli import app
 from buoy.platforms.qq import health
 from buoy.protocol import session as m
 from buoy.settings import SETTINGS
+from buoy.sim import Sim
+from buoy.sim.control import Control
 from tests.gateway.fakes import World, play
 
 ROOT = Path(__file__).parent.parent
@@ -59,6 +61,13 @@ def test_every_key_of_the_snapshot_stands_in_the_documents(name: str) -> None:
     assert (found | bot.keys()) - named == set()
 
 
+@pytest.mark.parametrize("name", ["simulator.md", "simulator.zh.md"])
+def test_every_request_that_the_simulators_control_takes_stands_in_the_documents(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text()
+    for request in Control(Sim(control_port=None), "127.0.0.1", 0)._known():
+        assert f"`{request}`" in text, request
+
+
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
@@ -79,6 +88,7 @@ def test_what_users_read_has_a_chinese_twin() -> None:
         "docs/metrics",
         "docs/deploy",
         "docs/library",
+        "docs/simulator",
     ):
         english, chinese = (ROOT / f"{name}.md").read_text(), (ROOT / f"{name}.zh.md").read_text()
         assert len(re.findall(r"^#+ ", english, re.MULTILINE)) == len(re.findall(r"^#+ ", chinese, re.MULTILINE)), name

@@ -15,7 +15,9 @@ from msgspec import Meta
 from buoy.protocol import wire
 
 # protocol.md 6.4: the message bits that need no approval; an ordinary bot's first IDENTIFY is accepted.
-DEFAULT_INTENTS: Final = int(wire.Intent.GROUP_AND_C2C_EVENT | wire.Intent.PUBLIC_GUILD_MESSAGES)
+DEFAULT_INTENTS: Final = int(
+    wire.Intent.GROUP_AND_C2C_EVENT | wire.Intent.INTERACTION | wire.Intent.PUBLIC_GUILD_MESSAGES
+)
 
 SCHEDULE_NAME: Final = r"^(?!(send|held)$)[\w.-]{1,64}$"  # a key begins with it; these two begin other letters' keys
 

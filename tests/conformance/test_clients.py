@@ -121,6 +121,18 @@ def test_msg_seq_decides_whether_a_second_reply_passes(client: Client, scene: st
         client.wait_until(lambda: "ServerError: same msg_id and msg_seq" in client.log.read_text(), "it is told so")
 
 
+@pytest.mark.parametrize("scene", ["c2c", "group"])
+def test_a_button_is_shown_pressed_and_acknowledged(client: Client, scene: str) -> None:
+    complaints, acked = client.complaints, client.count("interactions_acked")
+    (menu,) = client.answers(client.judge.say("menu", scene=scene))
+    assert [(key["label"], key["data"]) for key in menu["keyboard"][0]] == [("Yes", "y"), ("No", "n")]
+    clicked = client.judge.ask("POST", "/press", button="No", message=menu["id"])
+    assert clicked["heard"] == 1
+    client.wait_until(lambda: f"clicked n by {clicked['user']}\n" in client.log.read_text(), "the click is understood")
+    client.wait_until(lambda: client.count("interactions_acked") == acked + 1, "it is acknowledged in time")
+    assert (client.count("interactions_late"), client.complaints) == (0, complaints)
+
+
 @pytest.mark.parametrize("interruption", ["network down", "op 7 and 4009"])
 def test_an_interrupted_session_is_resumed_and_nothing_is_lost(client: Client, interruption: str) -> None:
     before = {name: client.count(name) for name in ("identifies", "resumed", "replayed")}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from buoy.chat import Reply
+from buoy.chat import Button, Reply
 from buoy.letters import Letter, LetterState
 from buoy.platforms.qq.compose import Body, compose, decode, encode, merge, reword
 from buoy.platforms.qq.words import Manner
@@ -70,6 +70,85 @@ def test_a_text_beyond_every_budget_is_complete_all_the_same() -> None:
     assert visible("".join(one.text for one in told)) == visible(text)
 
 
+# --- buttons ------------------------------------------------------------------------------------------------------
+
+YES, NO = ((Button("Yes", "y"),),), ((Button("No", "n"),),)
+
+
+def under(letters: list[bytes]) -> list[str]:
+    """The label of the first button of each letter; empty for one without."""
+    return [one.buttons[0][0].label if one.buttons else "" for one in bodies(letters)]
+
+
+def test_buttons_stand_under_their_text_and_nothing_is_joined_to_it() -> None:
+    assert bodies(compose("c2c", [Reply("go?", buttons=YES)])) == [Body("go?", buttons=YES)]
+    told = compose("c2c", [Reply("a"), Reply("go?", buttons=YES), Reply("b"), Reply("sure?", buttons=NO)])
+    assert [one.text for one in bodies(told)] == ["a", "go?", "b", "sure?"]
+    assert under(told) == ["", "Yes", "", "No"]
+
+
+def test_buttons_stand_under_the_last_piece_of_a_long_text() -> None:
+    told = compose("c2c", [Reply(PARAGRAPH * 2, buttons=YES)])
+    assert len(told) == 2
+    assert under(told) == ["", "Yes"]
+
+
+def test_what_goes_before_them_is_joined_where_replies_are_few() -> None:
+    told = compose("c2c", [Reply("a"), Reply("b"), Reply("go?", buttons=YES)], used=2)
+    assert [one.text for one in bodies(told)] == ["a\n\nb", "go?"]
+    assert under(told) == ["", "Yes"]
+
+
+def test_where_even_that_is_too_many_the_last_buttons_stay_and_no_text_is_lost() -> None:
+    replies = [Reply(f"part {n}", buttons=YES if n < 7 else NO) for n in range(8)]
+    told = compose("c2c", replies)
+    assert len(told) == 4
+    assert [line for one in bodies(told) for line in one.text.split("\n\n")] == [f"part {n}" for n in range(8)]
+    assert under(told) == ["", "", "", "No"]
+
+
+def test_kinds_that_do_not_fit_become_plain_and_keep_the_last_buttons() -> None:
+    replies = [Reply(f"**{n}**", markdown=n % 2 == 1, buttons=YES if n == 3 else ()) for n in range(6)]
+    told = compose("c2c", replies)
+    assert len(told) == 4
+    assert under(told) == ["", "", "", "Yes"]
+
+
+def test_above_a_file_they_stand_under_its_note() -> None:
+    note, file = bodies(compose("c2c", [Reply(LONG, buttons=YES)]))
+    assert (note.is_note, note.buttons, file.buttons) == (True, YES, ())
+    (alone,) = bodies(compose("c2c", [Reply(LONG, buttons=YES)], used=3))
+    assert (alone.file, alone.buttons) == ("reply.txt", ())
+
+
+@pytest.mark.parametrize(("first", "second", "left"), [(YES, NO, "No"), (YES, (), ""), ((), NO, "No")])
+def test_held_letters_that_are_joined_keep_the_buttons_of_the_newest(
+    first: tuple[tuple[Button, ...], ...], second: tuple[tuple[Button, ...], ...], left: str
+) -> None:
+    parts = [encode(Body("old", buttons=first)), encode(Body("new", buttons=second))]
+    held = [Letter(n, f"k/{n}", "1", "qq:c2c:U", part, LetterState.HELD, 100.0) for n, part in enumerate(parts)]
+    told = merge("c2c", held, 110.0)
+    assert [one.text for one in bodies(told)] == ["old\n\nnew"]
+    assert under(told) == [left]
+
+
+@pytest.mark.parametrize("code", [304057, 305007, 40034029, 22006, 304037, BAD_MARKDOWN, BAD_URL])
+def test_buttons_that_are_refused_leave_and_the_text_stays(code: int) -> None:
+    told = bodies(reword(encode(Body("Run ls?\n\n1. Yes", reference="R", buttons=YES)), code=code))
+    assert told == [Body("Run ls?\n\n1. Yes", reference="R")]
+
+
+def test_what_is_cut_keeps_its_buttons_under_the_end() -> None:
+    told = reword(encode(Body(PARAGRAPH, buttons=YES)), code=TOO_LONG)
+    assert len(told) > 1
+    assert under(told) == [""] * (len(told) - 1) + ["Yes"]
+
+
+def test_a_stored_letter_without_buttons_is_as_short_as_ever() -> None:
+    assert encode(Body("hi")) == b'{"text":"hi"}'
+    assert decode(b'{"text":"hi"}') == Body("hi")
+
+
 # --- as a file ----------------------------------------------------------------------------------------------------
 
 LONG = "\n".join(f"line {n} {PARAGRAPH}" for n in range(8))
@@ -123,7 +202,16 @@ def test_a_text_that_is_too_large_for_a_file_stays_text() -> None:
 
 @example([Reply(" "), Reply(" ")], "c2c", 0)  # nothing to see is nothing to send
 @given(
-    st.lists(st.builds(Reply, st.text(min_size=1, max_size=9000), st.booleans()), min_size=1, max_size=8),
+    st.lists(
+        st.builds(
+            Reply,
+            st.text(min_size=1, max_size=9000),
+            st.booleans(),
+            buttons=st.sampled_from([(), (), ((Button("Yes", "y"),),)]),
+        ),
+        min_size=1,
+        max_size=8,
+    ),
     st.sampled_from(["c2c", "group", "channel", "dm"]),
     st.integers(0, 5),
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from buoy.chat import Target
+from buoy.chat import Button, Reply, Target
 from buoy.errors import ConfigError, StoreError
 from buoy.letters import Cause, End, Event, Failed, Letter, LetterState, Proactive, Sent
 from buoy.platforms.console import LANE, Console
@@ -166,6 +166,18 @@ def test_a_letter_is_printed_once() -> None:
     in_doubt = console.plan(_frozen(), [], 0.0)
     assert isinstance(in_doubt, End)
     assert in_doubt.state is LetterState.UNSURE
+
+
+def test_buttons_are_numbered_lines_and_a_question_lists_its_own() -> None:
+    rows = ((Button("Yes", "y"), Button("No", "n")), (Button("Later", "l"),))
+    console = Console(source=io.StringIO())
+    assert console.text_of(console.body(Reply("Go?", buttons=rows))) == "Go?\n1. Yes\n2. No\n3. Later"
+    asked = "Go?\n\n1. Yes\n2. No\n3. Later"
+    assert console.text_of(console.body(Reply(asked, buttons=rows))) == asked
+    row = Event(1, "console", LANE, "line", "k", b'{"text":"1"}', None, 7.0, 7.0, 1)
+    assert console.click(row) is None  # type: ignore[func-returns-value]
+    assert not console.types(row)
+    asyncio.run(console.typing(row, 1))
 
 
 def _frozen() -> Letter:

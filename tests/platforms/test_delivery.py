@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import pytest
 
+from buoy.chat import Button
 from buoy.letters import Cause, Failed, Letter, LetterState, Sent
-from buoy.platforms.qq.compose import Body, encode
+from buoy.platforms.qq.compose import Body, encode, reword
 from buoy.platforms.qq.delivery import Delivery, build
 from buoy.platforms.qq.locate import Hosts
 from buoy.protocol import wire
@@ -21,7 +24,7 @@ from buoy.transport.token import TokenSource
 from tests.transport.servers import unused_port
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from yarl import URL
 
@@ -43,6 +46,7 @@ class Recording(Http):
     def __init__(self) -> None:
         super().__init__(environ={})
         self.sends: list[Call] = []
+        self.on_request: Callable[[str], None] = lambda _: None
 
     async def request(
         self,
@@ -54,6 +58,7 @@ class Recording(Http):
         timeout_s: float,
         fresh: bool = False,
     ) -> Answer:
+        self.on_request(str(url))
         if str(url).endswith("/messages"):
             self.sends.append(Call(str(url), body, headers["Authorization"], fresh))
         return await super().request(method, url, headers=headers, body=body, timeout_s=timeout_s, fresh=fresh)
@@ -364,5 +369,153 @@ def test_a_host_that_takes_the_connection_and_is_silent_may_still_take_a_letter(
             await d.sim.network("blackhole")
             assert await d.delivery.reach() is None
             await d.sim.network("up")
+
+    asyncio.run(main())
+
+
+# --- buttons, clicks, typing ----------------------------------------------------------------------------------------
+
+ASKED = Body("Run *this*?\n\n1. Yes", buttons=((Button("Yes", "y", is_main=True), Button("No", "n")),))
+
+
+@pytest.mark.parametrize(("scene", "labels"), [("c2c", ["Yes", "No"]), ("group", ["Yes", "No"])])
+def test_buttons_stand_under_a_text_that_is_shown_as_it_was_written(scene: str, labels: list[str]) -> None:
+    async def main() -> None:
+        async with desk() as d:
+            letter = replace(await d.reply(scene), body=encode(ASKED))
+            assert isinstance(await d.delivery.deliver(letter), Sent)
+            (shown,) = d.sim.delivered
+            assert (shown.msg_type, shown.text) == (2, "Run \\*this\\*?\n\n1. Yes")
+            assert [key.label for row in shown.keyboard for key in row] == labels
+            assert [(key.style, key.permission, key.action) for key in shown.keyboard[0]] == [(1, 2, 1), (0, 2, 1)]
+
+    asyncio.run(main())
+
+
+def test_markdown_with_buttons_stays_markdown() -> None:
+    async def main() -> None:
+        async with desk() as d:
+            letter = replace(await d.reply(), body=encode(replace_body(ASKED, markdown=True)))
+            assert isinstance(await d.delivery.deliver(letter), Sent)
+            assert d.sim.delivered[0].text == ASKED.text
+
+    asyncio.run(main())
+
+
+def replace_body(body: Body, **changes: Any) -> Body:
+    return msgspec.structs.replace(body, **changes)
+
+
+def test_guilds_get_the_text_alone() -> None:
+    request = build(Letter(1, "k", "b", "qq:channel:5", encode(ASKED), LetterState.CLAIMED, 0.0))
+    assert json.loads(request.body) == {"content": ASKED.text}
+
+
+def test_buttons_that_this_bot_may_not_send_are_a_matter_of_content() -> None:
+    async def main() -> None:
+        async with desk() as d:
+            d.sim.world.bot().keyboards = False
+            letter = replace(await d.reply(), body=encode(ASKED))
+            failed = await d.failed(letter)
+            assert (failed.cause, failed.code) == (Cause.CONTENT, 304057)
+            (plain,) = reword(letter.body, code=failed.code)
+            assert isinstance(await d.delivery.deliver(replace(letter, body=plain)), Sent)
+            assert (d.sim.delivered[0].msg_type, d.sim.delivered[0].text) == (0, ASKED.text)
+
+    asyncio.run(main())
+
+
+async def click(d: Desk) -> str:
+    return (await d.sim.happen("INTERACTION_CREATE")).partition(":")[2]
+
+
+def test_a_click_is_acknowledged_once_and_a_second_time_is_refused() -> None:
+    async def main() -> None:
+        async with desk() as d:
+            pressed = await click(d)
+            assert await d.delivery.acknowledge(pressed, 3.0) is None
+            again = await d.delivery.acknowledge(pressed, 3.0)
+            assert again is not None
+            assert (again.cause, again.code) == (Cause.BUG, 630001)
+            counters = d.sim.world.counters
+            assert (counters["requests_interaction"], counters["interactions_acked"]) == (2, 1)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_known", "requests"),
+    [
+        ({"kind": "error_code", "code": 630004, "count": 1}, True, 2),
+        ({"kind": "error_code", "code": 630005, "count": None}, False, 2),
+        ({"kind": "error_code", "code": 630008, "count": None}, False, 1),
+        ({"kind": "http_status", "status": 502, "mode": "before", "count": None}, False, 1),
+    ],
+)
+def test_only_what_was_surely_not_accepted_is_sent_again(fault: dict[str, Any], is_known: bool, requests: int) -> None:  # noqa: FBT001
+    async def main() -> None:
+        async with desk() as d:
+            pressed = await click(d)
+            d.sim.faults.add(fault.pop("kind"), endpoint="interaction", **fault)
+            asked: list[str] = []
+            d.http.on_request = asked.append
+            assert (await d.delivery.acknowledge(pressed, 3.0) is None) is is_known
+            assert sum("/interactions/" in url for url in asked) == requests
+
+    asyncio.run(main())
+
+
+def test_a_refused_token_is_renewed_for_an_acknowledgement() -> None:
+    async def main() -> None:
+        async with desk() as d:
+            await d.token.get()
+            pressed = await click(d)
+            d.sim.faults.add("revoke_tokens")
+            assert await d.delivery.acknowledge(pressed, 3.0) is None
+            assert d.token.asked == 2
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("scene", ["http", "token"])
+def test_an_acknowledgement_ends_in_time_whatever_hangs(scene: str) -> None:
+    async def main() -> None:
+        async with desk() as d:
+            pressed = await click(d)
+            d.sim.faults.add("hang", endpoint="token" if scene == "token" else "interaction", mode="before", count=None)
+            began = asyncio.get_running_loop().time()
+            failed = await d.delivery.acknowledge(pressed, 0.3)
+            assert failed is not None
+            assert asyncio.get_running_loop().time() - began < 2
+            d.sim.faults.remove(None)
+
+    asyncio.run(main())
+
+
+def test_typing_is_shown_for_one_reply_of_the_message() -> None:
+    async def main() -> None:
+        async with desk() as d:
+            letter = await d.reply()
+            assert letter.anchor is not None
+            await d.delivery.show_typing(letter.lane, letter.anchor, 3)
+            (shown,) = d.sim.delivered
+            assert (shown.msg_type, shown.msg_seq, f"msg_id:{shown.anchor}") == (6, 3, letter.anchor)
+
+    asyncio.run(main())
+
+
+def test_typing_that_fails_is_nobodys_trouble() -> None:
+    async def main() -> None:
+        async with desk() as d:
+            letter = await d.reply()
+            assert letter.anchor is not None
+            await d.delivery.show_typing(letter.lane, "nonsense", 1)
+            for kind, more in (("error_code", {"code": 40034128}), ("http_status", {"status": 502, "mode": "before"})):
+                d.sim.faults.add(kind, count=1, **more)
+                await d.delivery.show_typing(letter.lane, letter.anchor, 1)
+            await d.sim.network("down")
+            await d.delivery.show_typing(letter.lane, letter.anchor, 1)
+            assert d.sim.delivered == []
+            assert d.sim.world.counters["requests_send"] <= 2, "one request each"
 
     asyncio.run(main())

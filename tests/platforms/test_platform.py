@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from buoy.chat import Reply, Target
+from buoy.chat import Button, Click, Reply, Sender, Target
 from buoy.errors import ConfigError
 from buoy.letters import Anchor, Cause, Event, Failed, Hold, Letter, LetterState, Proactive, Sent, Use, Wait
 from buoy.platforms.qq.connection import Connection
@@ -145,3 +145,71 @@ def test_a_host_that_sends_cannot_reach_is_doubted(outcome: Failed | Sent, *, do
         assert qq._locator._doubted.is_set() is doubts
 
     asyncio.run(main())
+
+
+# --- buttons and clicks -------------------------------------------------------------------------------------------
+
+
+def rows(count: int) -> tuple[tuple[Button, ...], ...]:
+    return (tuple(Button(f"B{n}", f"d{n}") for n in range(count)),)
+
+
+def test_buttons_that_qq_would_refuse_never_cost_the_text() -> None:
+    told = bot().compose(replace(event(), uses=0), [Reply("pick", buttons=rows(26)), Reply("or", buttons=rows(6))])
+    bodies = [json.loads(one) for one in told]
+    assert [one["text"] for one in bodies] == ["pick", "or"]
+    assert "buttons" not in bodies[0]
+    assert [len(row) for row in bodies[1]["buttons"]] == [2, 2, 2]
+
+
+def test_a_message_of_ours_with_impossible_buttons_is_refused_in_one_line() -> None:
+    assert json.loads(bot().body(Reply("pick", buttons=rows(6))))["buttons"][0][0]["label"] == "B0"
+    with pytest.raises(ConfigError, match="there are 26 buttons; QQ takes 25 under one message"):
+        bot().body(Reply("pick", buttons=rows(26)))
+    with pytest.raises(ConfigError, match="a button has no data"):
+        bot().body(Reply("pick", buttons=((Button("x", ""),),)))
+
+
+def test_the_text_of_a_letter_is_its_text_whatever_stands_below_it() -> None:
+    assert bot().text_of(bot().body(Reply("Run *this*?", buttons=rows(1)))) == "Run *this*?"
+
+
+def clicked(scene: str = "c2c", kind: int = 11, **more: Any) -> Event:
+    who = {
+        "c2c": {"user_openid": "U"},
+        "group": {"group_openid": "G", "group_member_openid": "MEMBER"},
+        "channel": {"channel_id": "5", "guild_id": "4"},
+    }[scene]
+    d = {"id": "5b8f", "type": kind, "data": {"type": kind, "resolved": {"button_data": "yes", "user_id": "77"}}}
+    frame_ = json.dumps(
+        {"op": 0, "s": 2, "t": "INTERACTION_CREATE", "id": "INTERACTION_CREATE:5b8f", "d": d | who | more}
+    )
+    lane = {"c2c": "qq:c2c:U", "group": "qq:group:G", "channel": "qq:channel:5"}[scene]
+    key = "INTERACTION_CREATE:5b8f"
+    return Event(0, "1", lane, "INTERACTION_CREATE", key, frame_.encode(), f"event_id:{key}", NOW, NOW, 1)
+
+
+@pytest.mark.parametrize(("scene", "user"), [("c2c", "U"), ("group", "MEMBER"), ("channel", "77")])
+@pytest.mark.parametrize("kind", [11, 12])
+def test_a_click_says_who_pressed_what_where(scene: str, user: str, kind: int) -> None:
+    row = clicked(scene, kind)
+    assert bot().click(row) == Click("INTERACTION_CREATE:5b8f", row.lane, Sender(user), "yes", NOW)
+    assert bot().read(row) is None
+    one_of_two = bot(names_bot=True).click(row)
+    assert one_of_two is not None
+    assert one_of_two.conversation == f"{row.lane}@1"
+
+
+def test_other_rows_are_no_clicks() -> None:
+    assert bot().click(event()) is None
+    assert bot().click(clicked(kind=13)) is None
+    for nonsense in (b"", b"[]", b'{"op":0,"t":"INTERACTION_CREATE","d":[1]}', b"\xff"):
+        assert bot().click(replace(clicked(), frame=nonsense)) is None
+
+
+def test_typing_means_something_to_who_wrote_a_private_message() -> None:
+    assert bot().types(event())
+    assert not bot().types(replace(event(), anchor=None))
+    assert not bot().types(clicked())
+    for scene in ("group", "channel", "dm"):
+        assert not bot().types(replace(event(), lane=f"qq:{scene}:X"))

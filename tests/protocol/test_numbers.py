@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from buoy.protocol import limits, wire
+from buoy.protocol import events, keyboards, limits, signals, wire
 
 
 @pytest.mark.parametrize(
@@ -107,6 +107,10 @@ def test_names_and_paths() -> None:
         ("C2C_REPLY_BUDGET", 4),  # 11.1: 4, not 5
         ("GROUP_REPLY_BUDGET", 5),
         ("TEXT_LIMIT", 4000),  # 12.1
+        ("KEYBOARD_ROWS", 5),  # 12.3
+        ("KEYBOARD_COLUMNS", 5),
+        ("ACK_S", 3),  # 16.3
+        ("TYPING_S", 60),  # 14
         ("GATEWAY_LOOKUPS_A_MINUTE", 2),  # 5
         ("IDENTIFIES_A_DAY", 1000),  # 5
         ("IDENTIFY_SPACING_S", 5),  # 5
@@ -132,6 +136,14 @@ def test_names_and_paths() -> None:
 )
 def test_limits(name: str, value: object) -> None:
     assert getattr(limits, name) == value
+
+
+def test_buttons_and_signals() -> None:
+    assert (keyboards.CALLBACK, keyboards.EVERYONE, keyboards.GREY, keyboards.BLUE) == (1, 2, 0, 1)  # 12.3
+    assert {11, 12} == events.CLICKS  # 9.7, 16.3
+    assert (signals.NOTIFY, signals.TYPING) == (6, 1)  # 10.1, 14
+    assert {"c2c", "group"} == keyboards.SCENES
+    assert {"c2c"} == signals.SCENES
 
 
 def test_windows_and_budgets_by_scene() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buoy.letters import Cause, Failed, Sent
-from buoy.protocol import rest, signals
+from buoy.protocol import rest
 
 USER = "0A1B2C3D4E5F60718293A4B5C6D7E8F9"
 GROUP = "11112222333344445555666677778888"
@@ -119,12 +119,6 @@ def test_every_text_to_every_id_is_a_request_that_says_it(scene: str, ident: str
     assert json.loads(request.body)["content"] == text
     assert request.path.isascii()
     assert request.path.count("/") == (4 if scene in {"c2c", "group"} else 3)
-
-
-def test_an_acknowledgement_of_a_click() -> None:
-    request = signals.build_ack("5b8f2c1e-0000-4000-8000-00000000abcd", 3)
-    path = "/interactions/5b8f2c1e-0000-4000-8000-00000000abcd"
-    assert request == rest.Request("PUT", path, b'{"code":3}')
 
 
 # --- answers: accepted

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from buoy.protocol import text
-from buoy.protocol.text import neutralise_urls, pack, plain, split, units
+from buoy.protocol.text import literal, neutralise_urls, pack, plain, split, units
 
 CODE = "```python\n" + "\n".join(f"print({n})  # a line of code" for n in range(40)) + "\n```"
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467\ufe0f"
@@ -387,3 +387,37 @@ def test_a_lot_of_anything_is_no_hang(seed: str) -> None:
 def test_the_default_limit_is_the_platforms() -> None:
     assert len(split("x" * 4001)) == 2
     assert text.JOINER == "\n\n"
+
+
+# --- plain text under markdown --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "written"),
+    [
+        ("Run ls -l?\n\n1. Yes\n2. No", "Run ls -l?\n\n1. Yes\n2. No"),
+        ("rm -rf *.py **x**", r"rm -rf \*.py \*\*x\*\*"),
+        ("__init__ and snake_case", r"\_\_init\_\_ and snake_case"),
+        ("`code` ~~x~~ <b> [a](b)", r"\`code\` \~\~x\~\~ \<b\> \[a\](b)"),
+        ("# not a title\n## nor this\n#tag a # b", "\\# not a title\n\\## nor this\n#tag a # b"),
+        ("> quoted", r"\> quoted"),
+        ("https://a.b/x_y?q=__z__", "https://a.b/x_y?q=__z__"),
+        (r"C:\dir \* \x", r"C:\dir \\\* \x"),
+        ("", ""),
+    ],
+)
+def test_literal(words: str, written: str) -> None:
+    assert literal(words) == written
+
+
+@example("***")
+@example("```\nx\n```")
+@example("~~~ a\n~~~")
+@example("\\")
+@example("a\\_b")
+@example("https://a_*b*_")
+@example("a\n---\nb\n - - -\n===")
+@example(" # x\n   ### y\n\u3000# z")
+@given(st.text(st.sampled_from(list("ab _*`~<>[]()#\\!./:\n\u4e2d1-")), max_size=40) | st.text(max_size=80))
+def test_literal_text_is_shown_as_it_was_written(words: str) -> None:
+    assert plain(literal(words)) == words

@@ -298,7 +298,7 @@ NOT_FOR_US: dict[str, dict[str, Any]] = {
     "group full, everyone": {"scene": "group", "full": True, "everyone": True},
     "guild full": {"scene": "channel", "full": True, "at": False},
 }
-RELATIONS = ("FRIEND_ADD", "GROUP_ADD_ROBOT", "GROUP_MSG_REJECT", "GROUP_MEMBER_ADD", "INTERACTION_CREATE")
+RELATIONS = ("FRIEND_ADD", "GROUP_ADD_ROBOT", "GROUP_MSG_REJECT", "GROUP_MEMBER_ADD")
 
 
 def test_messages_to_the_bot_get_a_turn_in_every_scene(tmp_path: Path) -> None:
@@ -331,6 +331,7 @@ def test_everything_else_is_stored_without_a_turn(tmp_path: Path) -> None:
             await buoy.start()
             said = [await sim.say(name, **speech) for name, speech in NOT_FOR_US.items()]
             said += [await sim.happen(kind) for kind in RELATIONS]
+            said += [await sim.happen("INTERACTION_CREATE", kind=kind) for kind in (13, 14, 2001)]
             said += [await sim.happen("SOMETHING_NEW", d={"id": "1", "content": "hello"})]
             await buoy.answered(await sim.say("from a person"))
             await buoy.settled()

@@ -50,6 +50,8 @@ class Network:
         """Opening a WebSocket takes for ever."""
         self.is_half_open = False
         """Whatever is written now goes nowhere, without a word."""
+        self.hangs_requests = False
+        """Requests get no answer; WebSockets work."""
         self.sockets: list[MemorySocket] = []
         self.opened: list[float] = []
         """When a WebSocket was asked for, loop time."""
@@ -220,7 +222,7 @@ class MemoryHttp(Http):
         network.requests.append((method, path))
         if network.is_down:
             raise NotSentError("no connection: Connection refused")
-        if network.is_half_open:
+        if network.is_half_open or network.hangs_requests:
             await asyncio.sleep(timeout_s)
             raise LostError(f"no whole answer within {timeout_s:g} s")
         answer = network.api.answer(method, locate(path), headers.get("Authorization"), body or b"", network.wall())

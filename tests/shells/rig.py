@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from buoy.letters import Intake
 
-INTENTS = 1 << 25 | 1 << 30 | 1 << 12
+INTENTS = 1 << 25 | 1 << 26 | 1 << 30 | 1 << 12
 
 
 async def _silent(_: Message) -> None:
@@ -33,12 +33,12 @@ class Rig:
     """Built once; the connection may be started, ended and started again on the same store."""
 
     def __init__(
-        self, store: Store, network: Network, wrap: Callable[[Intake], Intake], bases: tuple[str, ...]
+        self, store: Store, network: Network, wrap: Callable[[Intake], Intake], bases: tuple[str, ...], intents: int
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.store = store
         self.network = network
-        account = Account(BOT, SECRET, bases, tuple(f"{base}/app/getAppAccessToken" for base in bases), INTENTS)
+        account = Account(BOT, SECRET, bases, tuple(f"{base}/app/getAppAccessToken" for base in bases), intents)
         self.qq = QQ(
             account,
             environ={},
@@ -120,13 +120,14 @@ async def rig(
     commit: Callable[[sqlite3.Connection], None] | None = None,
     wrap: Callable[[Intake], Intake] = lambda door: door,
     bases: tuple[str, ...] = (BASE,),
+    intents: int = INTENTS,
     **settings: Any,
 ) -> AsyncIterator[Rig]:
     """Open a store (in memory, or a file at ``path``) and build everything; stop what runs at the end."""
     network = Network(**settings)
     now = network.wall()
     store = Store.open_memory(now=now, commit=commit) if path is None else Store.open(path, now=now, commit=commit)
-    one = Rig(store, network, wrap, bases)
+    one = Rig(store, network, wrap, bases, intents)
     try:
         yield one
     finally:
