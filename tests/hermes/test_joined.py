@@ -14,6 +14,8 @@ from buoy.sim.events import Speech
 from tests.hermes.rig import VERSIONS, Gateway, gateway
 from tests.hermes.scenarios import OPEN_TURNS, warmed
 
+NOTICES = ("⏳", "⚡", "⏩")  # what Hermes tells whoever writes into a turn: it waits, interrupts, is fed to it
+
 pytestmark = [pytest.mark.hermes, pytest.mark.timeout(180)]
 
 
@@ -56,7 +58,7 @@ def test_a_kill_before_the_answer_loses_nothing_that_was_told_to_wait(version: s
         one.say("the first", 1)
         await asked(one, "the first")
         one.say("the second", 1)
-        await one.until(lambda: any("⏳⚡⏩".find(sent.text[:1]) >= 0 for sent in one.sim.delivered), 20, "no notice")
+        await one.until(lambda: any(sent.text.startswith(NOTICES) for sent in one.sim.delivered), 20, "no notice")
         one.kill()
         one.model.delay_s = 0
         await one.start()

@@ -79,10 +79,10 @@ def read(extra: Mapping[str, Any], environ: Mapping[str, str], hermes_home: Path
 def of_environment(environ: Mapping[str, str]) -> dict[str, Any] | None:
     """What the environment configures, as Hermes wants it: the platform's ``extra``; None: nothing.
 
-    It may be the home channel alone, of a bot whose credentials stand in the file. What is missing then is found out by
-    whoever asks whether the platform is configured.
+    It may be the home channel alone, of a bot whose credentials stand in the file.
     """
-    told: dict[str, Any] = {key: value for key in ("app_id", "client_secret") if (value := _first(environ, _NAMES[key]))}
+    found = {key: _first(environ, _NAMES[key]) for key in ("app_id", "client_secret")}
+    told: dict[str, Any] = dict(found) if all(found.values()) else {}
     if home := environ.get(HOME, "").strip():
         told["home_channel"] = {"chat_id": home, "name": "home"}
     return told or None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import structlog
-
+from buoy.logger import Logger
 from buoy.platforms.qq import translate
 from buoy.protocol.limits import ACK_S, CLICK_SLACK_S
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from buoy.letters import Arrival
     from buoy.platforms.qq.delivery import Delivery
 
-log = structlog.get_logger("buoy.qq")
+log = Logger("buoy.qq")
 
 
 def left_s(row: Arrival, now: float) -> float:

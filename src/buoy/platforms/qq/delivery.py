@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
-import structlog
 
 from buoy.letters import Cause, Failed, Letter, Outcome, Sent
+from buoy.logger import Logger
 from buoy.platforms.qq import compose, translate
 from buoy.protocol import codes, keyboards, rest, signals, uploads, wire
 from buoy.protocol import text as rules
@@ -25,7 +25,7 @@ T = TypeVar("T")
 ONCE_MORE: Final = frozenset({Cause.TOKEN, Cause.UNREACHABLE, Cause.TRANSIENT})
 """Failures that prove that an acknowledgement was not accepted, and may have passed a moment later."""
 
-log = structlog.get_logger("buoy.qq")
+log = Logger("buoy.qq")
 
 
 class Delivery:

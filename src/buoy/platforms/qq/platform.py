@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-import structlog
-
 from buoy.chat import Click, Message, Reply, Target
 from buoy.errors import ConfigError
 from buoy.letters import Anchor, Cause, Event, Failed, Intake, Letter, Outcome, Permission, Plan
+from buoy.logger import Logger
 from buoy.platforms.qq import compose, permission, translate
 from buoy.platforms.qq.clicks import Acknowledger
 from buoy.platforms.qq.connection import Connection, OpenSocket
@@ -34,7 +33,7 @@ SCENES = frozenset(WINDOWS_S)
 
 T = TypeVar("T")
 
-log = structlog.get_logger("buoy.qq")
+log = Logger("buoy.qq")
 
 
 @dataclass(frozen=True, slots=True)
