@@ -58,7 +58,10 @@ def test_a_kill_before_the_answer_loses_nothing_that_was_told_to_wait(version: s
         one.say("the first", 1)
         await asked(one, "the first")
         one.say("the second", 1)
-        await one.until(lambda: any(sent.text.startswith(NOTICES) for sent in one.sim.delivered), 20, "no notice")
+        if (version, mode) == ("new", "queue"):
+            await asyncio.sleep(1)  # it is told nothing there
+        else:
+            await one.until(lambda: any(sent.text.startswith(NOTICES) for sent in one.sim.delivered), 20, "no notice")
         one.kill()
         one.model.delay_s = 0
         await one.start()
