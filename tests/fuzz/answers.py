@@ -13,7 +13,7 @@ from buoy.letters import Failed, Letter, LetterState, Outcome, Sent
 from buoy.platforms.qq import compose
 from buoy.platforms.qq.delivery import Delivery
 from buoy.platforms.qq.locate import Hosts, LocateError, Locator
-from buoy.protocol import limits, rest, wire
+from buoy.protocol import limits, rest, signals, wire
 from buoy.transport.http import Answer, Http
 from buoy.transport.token import TokenError, TokenSource
 from tests.fuzz import seeds
@@ -151,6 +151,8 @@ class Reader:
     def check(self, data: bytes) -> None:
         """Read it as the answer to each call."""
         answer = unpack(data)
+        acknowledged = signals.parse_ack(answer.status, answer.headers, answer.body)
+        assert acknowledged is None or (acknowledged.reason and storable(acknowledged.reason))
         for passive in (True, False):
             for repeat in (True, False):
                 told = self.answer(answer.status, answer.headers, answer.body, passive=passive, repeat=repeat)

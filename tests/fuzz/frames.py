@@ -69,13 +69,17 @@ class Reader:
             1, row.bot, row.lane or "", row.type, row.key, row.frame, row.anchor, row.event_at, row.received_at, 1
         )
         assert storable(self.reference(event))
+        clicked = translate.click(event, conversation=row.lane or "")
+        assert (clicked is not None) >= row.click, "what was stored as a click is one"
+        if clicked is not None:
+            assert all(map(storable, (clicked.id, clicked.data, clicked.sender.id)))
         try:
             message = self.message(event, conversation=row.lane or "")
         except ValueError:
             assert not is_readable
             return
         assert is_readable
-        assert message is not None or not row.turn, "a turn needs a message"
+        assert message is not None or not row.turn or row.click, "a turn needs a message or a click"
         if message is not None:
             _check_texts([message.text, message.id, message.quoted, message.turn, message.sender, message.attachments])
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from buoy.chat import Button
 from buoy.letters import Cause, Failed, Letter, Outcome, Sent
 from buoy.platforms.qq import compose
 from buoy.platforms.qq.delivery import Delivery
@@ -27,6 +28,9 @@ BODIES = [
     compose.Body("hello"),
     compose.Body("**bold** https://example.org \U0001f6df " * 20, markdown=True, reference="REFIDX_A=="),
     compose.Body("/stop\n\n```\ncode\n```", reference="m1"),
+    compose.Body(
+        "a *b*?\n---", buttons=((Button("Yes", "ask:0", is_main=True), Button("No", "n")), (Button("\u662f", "y"),))
+    ),
 ]
 SEEDS = [compose.encode(body) for body in BODIES]
 LANES = ["qq:c2c:u", "qq:group:a/b?c", "qq:channel:1", "qq:dm:%2f", "qq:c2c:", "qq:moon:x", "qq", "", "qq:c2c:a:b\x00"]
@@ -72,7 +76,7 @@ def check(data: bytes, deliver: Callable[[Letter], Awaitable[Outcome]] = _delive
     assert compose.decode(compose.encode(body)) == body
     for made in (
         compose.merge("c2c", [letter], letter.created_at + 3600.0),
-        *(compose.reword(data[3:], code=code) for code in (40034024, 40054010)),
+        *(compose.reword(data[3:], code=code) for code in (40034024, 40054010, 304057, 40054007)),
     ):
         assert all(isinstance(compose.decode(one), compose.Body) for one in made)
 

@@ -637,6 +637,8 @@ def test_a_click_nobody_can_be_answered_in_gets_no_turn() -> None:
     got = classify("INTERACTION_CREATE", {"id": INTERACTION, "type": 11})
     assert (got.is_click, got.wants_turn, got.anchor) == (False, False, None)
     assert "which conversation" in got.why_no_turn
+    nameless = classify("INTERACTION_CREATE", {"user_openid": USER, "type": 11})
+    assert (nameless.is_click, nameless.wants_turn, nameless.why_no_turn) == (False, False, "a click without an id")
 
 
 def test_an_entry_of_a_menu_carries_its_name() -> None:

@@ -204,11 +204,12 @@ def _classify_event(frame: wire.Frame, name: str, kind: _Kind, d: dict[str, Any]
     key = frame.id or None
     why, is_click = kind.turn, False
     if name == INTERACTION:
-        if key is None and (ident := wire.text_of(d.get("id"))):
+        ident = wire.text_of(d.get("id"))
+        if key is None and ident:
             key = f"{name}:{ident}"  # 8: clients that kept only d.id prefix it themselves
         if _pressed(d) in CLICKS:
-            is_click = conversation is not None
-            why = "" if is_click else NOWHERE
+            why = NOWHERE if conversation is None else "" if ident else "a click without an id"
+            is_click = not why
     anchor = f"event_id:{key}" if kind.repliable and key and conversation else None
     return Classified(name, key, scene, conversation, is_click, why, False, anchor, _time_of(d), False, is_click)
 

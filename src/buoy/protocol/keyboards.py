@@ -6,6 +6,7 @@ press it: who may answer is for whoever asked to say, since a click tells who pr
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -80,7 +81,7 @@ def _clean(one: object) -> Button:
 
 def under(request: Request, rows: Rows, tips: str) -> Request:
     """Put buttons under the markdown message of a request. ``tips`` is told by apps that are too old for them."""
-    ids = iter(range(1, KEYBOARD_ROWS * KEYBOARD_COLUMNS + 1))
+    ids = itertools.count(1)
     keys = [{"buttons": [_key(f"b{next(ids)}", one, tips) for one in row]} for row in rows]
     fields = msgspec.json.decode(request.body) | {"keyboard": {"content": {"rows": keys}}}
     return request._replace(body=msgspec.json.encode(fields))
