@@ -238,8 +238,8 @@ SCENARIOS = (
         (
             "`/status` beside a running turn, then kill -9",
             "the turn once, `/status` once",
-            _ONCE_EN + "; `/status`: {status}",
+            _ONCE_EN + "; other messages: {status}",
         ),
-        ("回答进行中发送 `/status`，之后 kill -9", "该消息一次，`/status` 一次", _ONCE_ZH + "；`/status`：{status}"),
+        ("回答进行中发送 `/status`，之后 kill -9", "该消息一次，`/status` 一次", _ONCE_ZH + "；其他消息：{status}"),
     ),
 )

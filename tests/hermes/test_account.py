@@ -31,6 +31,11 @@ def test_half_an_account_is_none(extra: dict[str, str]) -> None:
     assert account.of_environment({f"QQBOT_{key.upper()}": value for key, value in extra.items()}) is None
 
 
+def test_the_environment_may_name_the_home_of_a_bot_that_the_file_has() -> None:
+    assert account.of_environment({"BUOY_HOME_CHANNEL": "ABC"}) == {"home_channel": {"chat_id": "ABC", "name": "home"}}
+    assert account.of_environment({}) is None
+
+
 def test_the_environment_alone_is_enough_and_names_the_home() -> None:
     env = {"QQ_APP_ID": "7", "QQ_CLIENT_SECRET": "s", "BUOY_HOME_CHANNEL": "ABC"}
     assert account.of_environment(env) == EXTRA | {"home_channel": {"chat_id": "ABC", "name": "home"}}
