@@ -188,7 +188,9 @@ class TurnLine:
             while True:
                 batch = self._desk.sender.batch(self._event, bodies, name, origin)
                 try:
-                    lines = [self, *(one for one in others if one.ending is None)] if is_said and end is not None else []
+                    lines = (
+                        [self, *(one for one in others if one.ending is None)] if is_said and end is not None else []
+                    )
                     return await self._queue(batch, end, lines)
                 except StoreError as error:
                     log.warning("turn not committed", turn=self._event.id, error=str(error))
