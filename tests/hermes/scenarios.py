@@ -210,6 +210,11 @@ SCENARIOS = (
         ("陌生人、名单内的人按下批准按钮", "不生效；生效", "是否生效：{counted}"),
     ),
     Scenario(
+        uses.unsent,
+        ("a final reply when the store was lost", "not told as sent, not handled", "sent, handled: {handled}"),
+        ("存储丢失时的最终回复", "不算已发送，不算已处理", "已发送、已处理：{handled}"),
+    ),
+    Scenario(
         uses.same_bot,
         ("the other adapter runs with the same AppID", "refuses", "refused: {refused}; " + _ONCE_EN),
         ("另一个适配器已用同一 AppID 运行", "拒绝启动", "已拒绝：{refused}；" + _ONCE_ZH),

@@ -339,6 +339,8 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
                 gateway, turns, chat_id, Reply(content, markdown=self._account.markdown), last=last
             )
         except (BuoyError, RuntimeError, TypeError) as error:  # NonsenseError is a TypeError
+            for turn in turns if last and isinstance(error, BuoyError) else ():
+                turn.is_answered, turn.is_dropped = False, True  # the store was lost: the next adapter asks again
             return SendResult(success=False, error=f"not queued: {error}", retryable=isinstance(error, BuoyError))
         return SendResult(success=True, message_id=f"buoy:{number}")
 
