@@ -312,6 +312,8 @@ def test_what_nobody_of_us_signed_just_now_is_refused(changed: Any) -> None:
             ("other", stamp, good, body),
             (MESSAGE.turn, stamp, "", body),
             (MESSAGE.turn, stamp, "sha256=é", body),
+            (MESSAGE.turn, "1\udcff", good, body),  # header and path as aiohttp gives what is no UTF-8
+            ("\udcff", stamp, good, body),
         ):
             assert agent.called(*wrong).status == 401
         assert not turn.done()
@@ -346,6 +348,25 @@ def test_it_may_be_brought_before_the_response_is_there() -> None:
         return await collect(agent, MESSAGE)
 
     assert play(Server(early), scene, secret=SECRET) == [Reply("early")]
+
+
+@pytest.mark.parametrize("status", [None, 500, 503])
+def test_what_was_taken_is_the_answer_whatever_becomes_of_the_response(status: int | None) -> None:
+    agents: list[HttpAgent] = []
+
+    async def breaking(request: web.Request) -> web.StreamResponse:
+        assert bring(agents[0], "taken").status == 200
+        if status is not None:
+            return web.Response(status=status)
+        assert request.transport is not None
+        request.transport.close()
+        return web.Response()
+
+    async def scene(agent: HttpAgent) -> list[Reply]:
+        agents.append(agent)
+        return await collect(agent, MESSAGE)
+
+    assert play(Server(breaking), scene, secret=SECRET) == [Reply("taken")]
 
 
 def test_a_turn_that_was_stopped_takes_no_answer() -> None:

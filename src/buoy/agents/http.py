@@ -69,7 +69,8 @@ def build(rest: str, settings: Mapping[str, Any]) -> Agent:
 
 def signature(secret: str, timestamp: str, turn: str, body: bytes) -> str:
     """Give what `X-Buoy-Signature` holds: the HMAC-SHA256 of timestamp, turn and body, with dots between."""
-    return f"sha256={hmac.digest(secret.encode(), f'{timestamp}.{turn}.'.encode() + body, 'sha256').hex()}"
+    head = f"{timestamp}.{turn}.".encode(errors="replace")  # aiohttp gives half surrogates for what is no UTF-8
+    return f"sha256={hmac.digest(secret.encode(), head + body, 'sha256').hex()}"
 
 
 class Endpoint:
@@ -115,6 +116,10 @@ class Endpoint:
             return await self._brought(message.turn) if replies is None else replies
         except NotSentError as error:
             raise AgentAwayError(f"{self._url.host}: {error.reason}") from None
+        except AgentError:
+            if (brought := self._waiting.get(message.turn)) is not None and brought.done():
+                return replies_in(_parsed(brought.result()))  # who brought it was told that it was taken
+            raise
         finally:
             self._waiting.pop(message.turn, None)
 
