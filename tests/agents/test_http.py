@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from buoy.agents import build
+from buoy.agents import build, http
 from buoy.agents.http import Called, Endpoint, HttpAgent, signature
 from buoy.chat import Button, Message, NonsenseError, Reply, Sender, collect
 from buoy.errors import AgentAwayError, AgentError, ConfigError
@@ -246,6 +246,16 @@ def test_another_run_says_nothing_twice_whether_the_agent_goes_on_or_starts_agai
     assert [reply.text for reply in ask(server, message)] == ["part 3", "part 4", "part 5"]
     assert line.parts == []
     assert json.loads(server.asked[0][1])["delivered"] == ["part 1", "part 2"]
+
+
+@pytest.mark.parametrize(
+    ("piece", "content_type"),
+    [('"part"\n', "application/x-ndjson"), (": ping\n", "text/event-stream"), ("data: 1\n", "text/event-stream")],
+)
+def test_a_stream_without_an_end_is_bounded(piece: str, content_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "STREAM_LIMIT", 1000)
+    with pytest.raises(AgentError, match="the stream is longer than 1000 bytes"):
+        ask(Server(streaming(*[piece * 10] * 100, content_type=content_type)))
 
 
 def test_stopped_it_hangs_up() -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SETTING: Final = "bots.agent.kind (BUOY_AGENT)"
 AWAY: Final = frozenset({401, 403, 404, 429, 502, 503, 504, 529})  # as for a model: they fail every message
 LIMIT: Final = 1024 * 1024  # ours: bytes of one answer, or of one line of a stream
+STREAM_LIMIT: Final = 16 * 1024 * 1024  # ours: bytes of a whole stream, signs of life included
 REPLAY_S: Final = 300.0  # ours: how old, or how far ahead of our clock, a signed call may be
 KNOWN: Final = 1024  # ours: answered turns that are remembered, for a call that comes again
 ACCEPT: Final = "application/json, text/event-stream, application/x-ndjson, text/plain"
@@ -270,9 +271,13 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Any]:
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[str]:
     """Give the lines of a body as they come."""
-    held = bytearray()
+    held, size = bytearray(), 0
     async for piece in response.content.iter_any():
         held += piece
+        size += len(piece)
+        if size > STREAM_LIMIT:
+            response.close()
+            raise BrokenError(f"the stream is longer than {STREAM_LIMIT} bytes")
         while (end := held.find(b"\n")) >= 0:
             yield held[:end].decode(errors="replace").removesuffix("\r")
             del held[: end + 1]
