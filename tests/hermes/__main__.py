@@ -49,7 +49,7 @@ def main() -> int:
     options.add_argument("only", nargs="*", help="names of scenarios, or their beginnings")
     options.add_argument("--column", choices=(BUOY, BUILTIN), action="append", help="whose adapter (default: ours)")
     options.add_argument("--version", choices=tuple(VERSIONS), action="append", help="of Hermes (default: both)")
-    options.add_argument("--workers", type=int, default=6, help="so many at a time; most of each is waiting")
+    options.add_argument("--workers", type=int, default=5, help="so many at a time; most of each is waiting")
     options.add_argument("--full", action="store_true", help="full outages, as in the table")
     options.add_argument("--table", action="store_true", help="both adapters, full outages, and write docs/")
     options.add_argument("--draw", action="store_true", help="run nothing: the table anew from what was measured")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from pathlib import Path
 
-STOP_S: Final = 3.0  # Hermes gives a disconnect 5 s
+STOP_S: Final = 2.0  # of the 5 s that a whole shutdown may take, Hermes itself needs the most
 LOOK_S: Final = 0.1  # how often it is looked whether Hermes is done with what it swallowed
 TURN_S: Final = 24 * 60 * 60.0  # Hermes bounds its turns itself, by what they do
 FATAL: Final = frozenset({"secret", "app"})  # only an edit of the settings heals these; the rest we go on trying
