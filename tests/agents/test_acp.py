@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Awaitable, Callable
@@ -13,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from acp import schema, text_block
 
-from buoy.agents import acp, acp_peer, build
+from buoy.agents import acp, acp_client, acp_peer, build, words
 from buoy.chat import Agent, Attachment, Message, Sender, collect
 from buoy.errors import AgentAwayError, AgentError, ConfigError
 from tests.agents.lines import FakeLine
@@ -186,6 +188,17 @@ def test_a_person_chooses_among_the_options_that_the_agent_gives(tmp_path: Path,
     assert line.asked == [
         ("The agent asks for permission:\nRun a command\nrm -rf x", ["Always", "Yes", "No"]),
     ]
+
+
+@pytest.mark.parametrize(("title", "content"), [("Look", "a\n" * 50), ("Look\n" * 50, ""), ("x" * 9000, "")])
+def test_a_question_shows_the_command_first_and_says_what_it_hides(title: str, content: str) -> None:
+    blocks: list[Any] = [schema.ContentToolCallContent(type="content", content=text_block(content))] if content else []
+    call = schema.ToolCallUpdate(tool_call_id="1", title=title, content=blocks, raw_input={"command": "rm -rf x"})
+    text = acp_client._question(call, words.of("en"))
+    assert "rm -rf x" in text or len(title) > 5000
+    assert re.search(r"\[\d+ more characters are not shown\]$", text) or ("Look" in title and not content)
+    assert len(text.splitlines()) <= 9
+    assert len(text) < 2200
 
 
 @pytest.mark.parametrize(("permission", "chosen"), [("allow", "p-once"), ("deny", "p-no")])

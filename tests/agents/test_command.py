@@ -87,8 +87,13 @@ def test_a_text_of_one_megabyte_arrives_whole(tmp_path: Path) -> None:
     assert reply.text == "1000000 ['raw', 'history', 'quoted', 'text']"
 
 
-def test_the_client_secret_stays_with_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("QQ_CLIENT_SECRET", "hush")
+OURS = ["QQ_CLIENT_SECRET", "QQBOT_CLIENT_SECRET", "BUOY_AGENT_SECRET"]
+OURS += ["BUOY_WEB_TOKEN", "BUOY_ALERTS", "BUOY_HEARTBEAT_URL"]
+
+
+def test_our_secrets_stay_with_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in OURS:
+        monkeypatch.setenv(name, "hush")
     monkeypatch.setenv("MY_SETTING", "seen")
     (reply,) = run(program(tmp_path, "import os; print(dict(os.environ))"))
     assert "hush" not in reply.text

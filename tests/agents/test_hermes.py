@@ -236,6 +236,13 @@ def test_a_person_is_asked_and_the_server_gets_the_choice(choice: str) -> None:
     assert server.choices == [choice]
 
 
+def test_a_question_that_shows_a_part_only_says_so() -> None:
+    line = FakeLine(answers=["deny"])
+    command = f"echo {'x' * 2000} && rm -rf y"
+    ask(Server(), replace(MESSAGE, text=f"<<tool {command}>>", line=line))
+    assert f"[{len(command) - 1000} more characters are not shown]" in line.asked[0][0]
+
+
 @pytest.mark.parametrize(("permission", "chosen"), [("allow", "once"), ("deny", "deny")])
 def test_the_setting_answers_for_people_who_want_no_questions(permission: str, chosen: str) -> None:
     line = FakeLine()

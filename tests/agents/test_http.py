@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from buoy.agents import build
+from buoy.agents import build, http
 from buoy.agents.http import Called, Endpoint, HttpAgent, signature
 from buoy.chat import Button, Message, NonsenseError, Reply, Sender, collect
 from buoy.errors import AgentAwayError, AgentError, ConfigError
@@ -248,6 +248,16 @@ def test_another_run_says_nothing_twice_whether_the_agent_goes_on_or_starts_agai
     assert json.loads(server.asked[0][1])["delivered"] == ["part 1", "part 2"]
 
 
+@pytest.mark.parametrize(
+    ("piece", "content_type"),
+    [('"part"\n', "application/x-ndjson"), (": ping\n", "text/event-stream"), ("data: 1\n", "text/event-stream")],
+)
+def test_a_stream_without_an_end_is_bounded(piece: str, content_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "STREAM_LIMIT", 1000)
+    with pytest.raises(AgentError, match="the stream is longer than 1000 bytes"):
+        ask(Server(streaming(*[piece * 10] * 100, content_type=content_type)))
+
+
 def test_stopped_it_hangs_up() -> None:
     async def silent(_: web.Request) -> web.StreamResponse:
         await asyncio.Event().wait()
@@ -312,6 +322,8 @@ def test_what_nobody_of_us_signed_just_now_is_refused(changed: Any) -> None:
             ("other", stamp, good, body),
             (MESSAGE.turn, stamp, "", body),
             (MESSAGE.turn, stamp, "sha256=é", body),
+            (MESSAGE.turn, "1\udcff", good, body),  # header and path as aiohttp gives what is no UTF-8
+            ("\udcff", stamp, good, body),
         ):
             assert agent.called(*wrong).status == 401
         assert not turn.done()
@@ -346,6 +358,25 @@ def test_it_may_be_brought_before_the_response_is_there() -> None:
         return await collect(agent, MESSAGE)
 
     assert play(Server(early), scene, secret=SECRET) == [Reply("early")]
+
+
+@pytest.mark.parametrize("status", [None, 500, 503])
+def test_what_was_taken_is_the_answer_whatever_becomes_of_the_response(status: int | None) -> None:
+    agents: list[HttpAgent] = []
+
+    async def breaking(request: web.Request) -> web.StreamResponse:
+        assert bring(agents[0], "taken").status == 200
+        if status is not None:
+            return web.Response(status=status)
+        assert request.transport is not None
+        request.transport.close()
+        return web.Response()
+
+    async def scene(agent: HttpAgent) -> list[Reply]:
+        agents.append(agent)
+        return await collect(agent, MESSAGE)
+
+    assert play(Server(breaking), scene, secret=SECRET) == [Reply("taken")]
 
 
 def test_a_turn_that_was_stopped_takes_no_answer() -> None:

@@ -35,6 +35,13 @@ def test_what_a_kill_tore_is_left_out(tmp_path: Path) -> None:
     assert Notebook(file).get("d") == 5
 
 
+def test_a_damaged_line_costs_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "1.runs"
+    file.write_bytes(b'["a", 1]\n5\nnull\n["b", "\xff\xfe"]\n\x00\x00\n' + b"[" * 100_000 + b'\n["c", 3]')
+    book = Notebook(file)
+    assert (book.get("a"), book.get("b"), book.get("c")) == (1, None, 3)
+
+
 def test_the_newest_notes_stay_and_the_file_does_not_grow_for_ever(tmp_path: Path) -> None:
     file = tmp_path / "1.runs"
     put(Notebook(file, kept=3), *((f"n{n}", n) for n in range(40)))

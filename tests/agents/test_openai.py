@@ -13,7 +13,7 @@ from aiohttp import web
 
 from buoy.agents import build
 from buoy.agents.conversation import conversation, newest
-from buoy.chat import Attachment, Exchange, Message, Reply, Sender, collect
+from buoy.chat import Attachment, Exchange, Message, NonsenseError, Reply, Sender, collect
 from buoy.errors import AgentAwayError, AgentError, ConfigError
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ class Endpoint:
         return self.script.pop(0) if self.script else said(self.asked[-1]["messages"][-1]["content"])
 
 
-def said(text: str | None, **more: Any) -> web.Response:
+def said(text: str | None, reason: str = "stop", **more: Any) -> web.Response:
     message = {"role": "assistant", "content": text, **more}
-    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    choice = {"index": 0, "finish_reason": reason, "message": message}
     return web.json_response({"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]})
 
 
@@ -140,11 +140,11 @@ def test_500_for_ever_is_an_error_of_one_line() -> None:
 
 
 def test_401_is_not_tried_again_and_does_not_show_the_key() -> None:
-    endpoint = Endpoint([refused(401, "wrong key")])
-    with pytest.raises(AgentError, match=r"AuthenticationError: Error code: 401.*wrong key") as error:
-        ask(endpoint)
+    endpoint = Endpoint([refused(401, "wrong key: sk-1234567")])
+    with pytest.raises(AgentError, match=r"AuthenticationError: Error code: 401.*wrong key: \*\*\*") as error:
+        ask(endpoint, api_key="sk-1234567")
     assert len(endpoint.asked) == 1
-    assert "sk-1" not in str(error.value)
+    assert "sk-1234567" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -208,6 +208,15 @@ def test_an_endpoint_that_speaks_something_else(answer: Callable[[], web.Respons
 def test_nothing_said_and_refusals() -> None:
     assert ask(Endpoint([said(None)])) == []
     assert ask(Endpoint([said(None, refusal="I may not.")])) == [Reply("I may not.")]
+    assert ask(Endpoint([said(" ", "content_filter", refusal="I may not.")])) == [Reply("I may not.")]
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter", "tool_calls"])
+@pytest.mark.parametrize("text", [None, "", "\n\n"])
+def test_an_end_before_the_first_word_is_told(reason: str, text: str | None) -> None:
+    with pytest.raises(NonsenseError, match=f"the model said nothing, and ended for this reason: {reason}"):
+        ask(Endpoint([said(text, reason)]))
+    assert ask(Endpoint([said("cut", reason)])) == [Reply("cut")]
 
 
 @pytest.mark.parametrize(

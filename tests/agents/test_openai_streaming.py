@@ -13,7 +13,20 @@ from aiohttp import web
 from buoy.agents import build
 from buoy.agents import openai as under_test
 from buoy.agents.conversation import GO_ON, check_prompts, newest, system_for, tokens
-from buoy.chat import Agent, Attachment, Button, Exchange, Line, Message, Part, Reply, Sender, as_reply, collect
+from buoy.chat import (
+    Agent,
+    Attachment,
+    Button,
+    Exchange,
+    Line,
+    Message,
+    NonsenseError,
+    Part,
+    Reply,
+    Sender,
+    as_reply,
+    collect,
+)
 from buoy.errors import AgentAwayError, AgentError, ConfigError
 from tests.fakes_llm import Model, sentences, serving
 
@@ -92,6 +105,19 @@ def test_without_parts_it_is_one(line: bool, more: dict[str, Any]) -> None:  # n
 def test_a_short_answer_is_one_and_nothing_said_is_nothing() -> None:
     assert answer(Model(), asking("hello", Said())) == ["hello"]
     assert answer(Model(answer=""), asking("hello", Said())) == []
+
+
+def test_an_end_before_the_first_word_is_told_and_one_behind_it_is_an_end() -> None:
+    fake = Model(script=[{"tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": ""}}]}])
+    with pytest.raises(NonsenseError, match="the model said nothing, and ended for this reason: tool_calls"):
+        answer(replace(fake, script=list(fake.script)), asking("hello", Said()))
+    assert answer(fake, asking("hello", Said(), delivered=("One is here.",))) == []
+
+
+def test_an_answer_without_an_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(under_test, "LIMIT", 500)
+    with pytest.raises(AgentError, match="longer than 500 characters"):
+        answer(Model(), asking("<<100 sentences>>", Said()))
 
 
 @pytest.mark.parametrize("continues", [True, False])

@@ -144,6 +144,15 @@ def test_repeats_are_known_as_long_as_they_come_in_order() -> None:
     assert [repeats.has(part) for part in ("one", "two\nthree", "four", "one")] == [True, True, False, False]
 
 
+def test_a_repeat_without_a_letter_hides_none_behind_it() -> None:
+    repeats = Repeats(("🎉", "one two", "👍"))
+    assert [repeats.has(part) for part in ("🎉", "one two", "👍", "🎉", "👍")] == [True, True, True, False, False]
+    repeats = Repeats(("one 🎉 two",))
+    assert [repeats.has(part) for part in ("one", "🎉", "two", "🎉")] == [True, True, True, False]
+    repeats = Repeats(("🎉", "one", "👍"))
+    assert [repeats.has(part) for part in ("two", "👍")] == [False, False], "it says something else"
+
+
 def test_blanks_where_a_stream_broke_come_back() -> None:
     parts = Parts((), 1)
     parts.feed("One. Two.\n\nThr", 0.0)

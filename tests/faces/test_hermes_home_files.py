@@ -66,3 +66,17 @@ def test_secrets_are_found_wherever_they_stand() -> None:
     env = "QQ_CLIENT_SECRET=in-env-1\nQQ_TOKEN_URL=https://h/token\nQQ_APP_ID=1000001\nX_KEY=short\n"
     assert secrets_of(config, env) == {"in-config", "in-a-list", "in-env-1"}
     assert secrets_of("a: [", env) == {"in-env-1"}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "model: {provider: custom, api_key: a-known-secret}\n",
+        "api_key:\n  a-known-secret\n",
+        "api_key: |\n  a-known-secret\n",
+        "tokens:\n- a-known-secret\n",
+    ],
+)
+def test_a_secret_of_another_platform_is_not_shown_beside_a_change(config: str) -> None:
+    shown = diff("config.yaml", config, config + "x: 1\n", secrets=secrets_of(config, ""))
+    assert not any("a-known-secret" in line for line in shown)

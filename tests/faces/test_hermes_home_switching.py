@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import stat
 import threading
 from pathlib import Path
@@ -254,3 +255,16 @@ def test_a_file_that_is_no_text_is_one_line(home: Path) -> None:
     (home / ".env").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="no UTF-8"):
         install(Wish(), on(home), {})
+
+
+def test_a_disk_that_is_full_leaves_no_half_copies(home: Path) -> None:
+    env = home / ".env"
+    env.write_text(env.read_text() + f"# {'x' * 5000}\n")
+    before, limits = everything(home), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # config.yaml fits, .env does not
+    try:
+        with pytest.raises(ConfigError, match=r"cannot copy .*\.env"):
+            install(Wish(), on(home), {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert everything(home) == before

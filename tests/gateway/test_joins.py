@@ -495,3 +495,43 @@ def test_what_ended_otherwise_is_not_ended_again_by_a_last_part_elsewhere() -> N
         assert world.events()["early"]["reason"] == ""
 
     play(test, Agent(answer, "reader", joins=lambda _: True))
+
+
+@pytest.mark.parametrize("heals_at", [5.8, 6.2])
+@pytest.mark.parametrize("how", ["returns", "raises", "says its last word"])
+def test_what_ends_on_its_own_while_the_disk_is_full_is_answered_by_the_last_word_it_was_named_in(
+    how: str, heals_at: float
+) -> None:
+    disk, lines = Disk(), dict[str, Any]()
+
+    async def answer(message: Message) -> str | None:
+        lines[message.text] = line = message.line
+        assert line is not None
+        if message.text == "first":
+            await asyncio.sleep(2)
+            await line.say("all", last=True, also=[lines["two"]])
+            return None
+        await asyncio.sleep(4)
+        match how:
+            case "raises":
+                raise ValueError("no")
+            case "says its last word":
+                await line.say("own", last=True)
+        return "own"
+
+    async def test(world: World) -> None:
+        await world.put("first")
+        await asyncio.sleep(0.5)
+        await world.put("two")
+        await asyncio.sleep(0.5)
+        with disk.full():
+            await asyncio.sleep(heals_at - 1)
+        await world.settle()
+        is_own = how != "raises" and heals_at > 6  # then its own end is on disk first
+        assert world.line.texts() == (["own", "all"] if is_own else ["all"])
+        row = world.events()["two"]
+        assert (row["state"], row["reason"]) == ("done", "" if is_own else "answered with event 1")
+        assert world.app.worker.counts["failed"] == (how == "raises")
+        assert (world.app.worker._places, world.app.worker._beside) == (0, 0)
+
+    play(test, joining(answer), commit=disk)

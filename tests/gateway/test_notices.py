@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from buoy.chat import Agent, Message, Target
+from buoy.chat import Agent, Message, Reply, Target
 from buoy.durable.store import Store
 from buoy.errors import AgentAwayError
 from buoy.gateway.schedules import prompt
 from buoy.gateway.turns import Words
 from buoy.gateway.worker import Turns
+from buoy.letters import Event
+from buoy.protocol.limits import BUDGETS
 from tests import clock
 from tests.gateway.fakes import (
     BEN,
@@ -257,6 +260,44 @@ def test_the_last_reply_of_a_message_is_kept_for_the_answer(said: int, typed: bo
         assert set(world.states().values()) == {"sent"}
 
     play(test, answer, line=Line(shows_typing=True, proactive=False))
+
+
+class Merging(Line):
+    """Composes no more letters than the message's anchor has replies left, as QQ does."""
+
+    asked: asyncio.Event
+
+    def types(self, event: Event) -> bool:
+        self.asked.set()  # its commit follows
+        return super().types(event)
+
+    def compose(self, event: Event, replies: Sequence[Reply]) -> list[bytes]:
+        room = max(1, BUDGETS["c2c"] - event.uses)
+        texts = [reply.text for reply in replies]
+        return [text.encode() for text in [*texts[: room - 1], "+".join(texts[room - 1 :])] if text]
+
+
+@pytest.mark.parametrize("ticks", range(6))
+def test_what_is_shown_while_the_answer_is_being_cut_takes_none_of_its_replies(ticks: int) -> None:
+    """The commit that takes a reply for it may be under way when the answer's letters are counted."""
+    line = Merging(shows_typing=True, proactive=False)
+
+    async def answer(message: Message) -> list[str]:
+        del message
+        await line.asked.wait()
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        return ["1", "2", "3", "4"]
+
+    async def test(world: World) -> None:
+        line.asked = asyncio.Event()
+        await world.put("k")
+        await world.settle()
+        assert world.line.typed == [("k", 1)]
+        assert "+".join(world.line.texts()) == "1+2+3+4"
+        assert set(world.states().values()) == {"sent"}
+
+    play(test, answer, line=line)
 
 
 def test_it_is_shown_once_a_turn_however_often_that_runs() -> None:

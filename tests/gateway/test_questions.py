@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from buoy.chat import Agent, Button, Click, Message, NonsenseError, Reply, Sender, Target
+from buoy.chat import Agent, Button, Message, NonsenseError, Reply, Target
 from buoy.durable import inbox
 from buoy.durable.store import Store
 from buoy.errors import StoreError, TurnOverError
 from buoy.gateway import questions
-from buoy.gateway.questions import Question, Questions, choice_of, keyboard, numbered
+from buoy.gateway.questions import choice_of, keyboard, numbered
 from buoy.gateway.schedules import prompt
 from buoy.gateway.worker import Turns
 from tests import clock
@@ -448,17 +448,52 @@ def test_a_click_reaches_the_agent_at_least_once_wherever_it_is_killed(joins: bo
     assert kill_everywhere(lambda: agent, talk, judge) > 2
 
 
-def test_a_click_that_is_being_committed_while_its_question_is_asked_again_answers_it() -> None:
-    async def main() -> None:
-        questions = Questions()
-        lane = ("bot", "t:c2c:A")
-        options = (Button("Yes", "y"), Button("No", "n"))
-        seat = questions.clicked(lane, Click("c", "t:c2c:A", Sender("u"), "ask:0123456789ab:1"))
-        assert seat is not None
-        assert seat.question is None
-        question = Question("ask:0123456789ab", lane, "u", options)
-        questions.open(question)  # a later run asks; what it reads from the disk does not have the click yet
-        questions.stored(seat, is_stored=True)
-        assert await question.answer == 1
+@pytest.mark.parametrize(
+    "how", ["typed", "clicked", "typed before it was asked", "behind what cannot be read", "full disk"]
+)
+def test_an_answer_that_is_being_committed_while_its_question_is_asked_again_counts(how: str) -> None:
+    """What the question reads from the disk does not have it yet."""
+    disk, worlds = Disk(), list[World]()
 
-    asyncio.run(main())
+    async def answer(message: Message) -> str:
+        if message.text == "go" and message.attempt == 2:
+            (world,) = worlds
+            if how == "clicked":
+                world.click("a", data(world))
+            elif how == "behind what cannot be read":
+                world.put("bad", frame=b"{")
+                world.put("a", "1")
+            elif how != "typed before it was asked":
+                world.put("a", "1")
+            if how == "full disk":
+                await asyncio.sleep(0.5)
+                with disk.full():
+                    asking = asyncio.ensure_future(asks(message))
+                    await asyncio.sleep(60)
+                return await asking
+        elif how == "typed before it was asked":
+            await asyncio.sleep(2)
+        return await asks(message)
+
+    async def main() -> None:
+        line, store = Line(), Store.open_memory(now=wall())
+        async with gateway(line, answer, store=store, deadline_s=0.5) as world:
+            await world.put("go")
+            await asyncio.sleep(1)
+            if how == "typed before it was asked":
+                await world.put("a", "1")
+                await asyncio.sleep(2)
+            store = crash(store, disk)
+        async with gateway(line, answer, store=store, turns=Turns(timeout_s=20)) as world:
+            worlds.append(world)
+            await asyncio.sleep(90)
+            if how == "typed before it was asked":
+                assert line.texts()[:1] == [SHOWN]
+                assert "chosen yes" not in line.texts()
+                assert world.events()["a"]["reason"] == ""
+            else:
+                assert line.texts() == [SHOWN, "chosen yes"]
+                assert world.events()["a"]["state"] == "done"
+                assert world.app.worker.counts["failed"] == 0 or how == "behind what cannot be read"
+
+    clock.run(main())

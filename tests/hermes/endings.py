@@ -104,6 +104,26 @@ def command_in_turn(rig: Rig) -> Seen:
     return Seen(right, counted.told() | {"status": len(others)})
 
 
+def said_while_draining(rig: Rig) -> Seen:
+    """SIGTERM; while the gateway waits for the running turn somebody else writes, who is answered after the restart."""
+    home = rig.home(drain_s=20.0)
+    rig.start(home, warm=True)
+    rig.model.set(delay_s=6.0)
+    asked = len(rig.asked())
+    said = [rig.say(0)]
+    rig.wait(lambda: len(rig.asked()) > asked, 20)
+    assert home.process is not None
+    home.process.terminate()
+    time.sleep(1.5)
+    said.append(rig.say(1))
+    home.process.wait(40)
+    rig.model.set(delay_s=0.0)
+    rig.start(home)
+    rig.answered(said, rig.pick(30, 60))
+    counted = rig.count(settle_s=rig.pick(4, 15))
+    return Seen(counted.is_right, counted.told())
+
+
 def stop_healthy(rig: Rig) -> Seen:
     """SIGTERM while all is well."""
     home = rig.home()

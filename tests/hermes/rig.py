@@ -163,8 +163,13 @@ class Rig:
         self.qq.stop()
         self.websocket.close()
 
-    def home(self, column: str = "", *, display: dict[str, Any] | None = None, **environ: str) -> Home:
-        """Make a home; nothing runs on it yet. Upper-case keywords are for its environment."""
+    def home(
+        self, column: str = "", *, display: dict[str, Any] | None = None, drain_s: float = 0.0, **environ: str
+    ) -> Home:
+        """Make a home; nothing runs on it yet. ``drain_s``: so long a gateway waits for running turns when it ends.
+
+        Upper-case keywords are for its environment.
+        """
         column = column or self.column
         folder = self.folder / f"home{len(self.homes)}"
         api = self.qq.api_base
@@ -182,7 +187,7 @@ class Rig:
             "plugins": {"enabled": ["rig", "buoy"] if column == BUOY else ["rig"]},
             "platforms": {PLATFORM[column]: {"enabled": True, "extra": extra}},
             "approvals": {"mode": "manual"},
-            "agent": {"restart_drain_timeout": 0},  # 0.19's default; 0.13 would wait for running turns, 180 s
+            "agent": {"restart_drain_timeout": drain_s},  # 0.19's default; 0.13 would wait for running turns, 180 s
         }
         if display:
             config["display"] = display

@@ -205,6 +205,16 @@ SCENARIOS = (
         ("重连之后按下批准按钮", "生效", "已询问：{asked}；已生效：{resolved}"),
     ),
     Scenario(
+        uses.clicks,
+        ("an approval's button pressed by a stranger, by somebody on the list", "no; yes", "counted: {counted}"),
+        ("陌生人、名单内的人按下批准按钮", "不生效；生效", "是否生效：{counted}"),
+    ),
+    Scenario(
+        uses.unsent,
+        ("a final reply when the store was lost", "not told as sent, not handled", "sent, handled: {handled}"),
+        ("存储丢失时的最终回复", "不算已发送，不算已处理", "已发送、已处理：{handled}"),
+    ),
+    Scenario(
         uses.same_bot,
         ("the other adapter runs with the same AppID", "refuses", "refused: {refused}; " + _ONCE_EN),
         ("另一个适配器已用同一 AppID 运行", "拒绝启动", "已拒绝：{refused}；" + _ONCE_ZH),
@@ -241,5 +251,10 @@ SCENARIOS = (
             _ONCE_EN + "; other messages: {status}",
         ),
         ("回答进行中发送 `/status`，之后 kill -9", "该消息一次，`/status` 一次", _ONCE_ZH + "；其他消息：{status}"),
+    ),
+    Scenario(
+        endings.said_while_draining,
+        ("SIGTERM with a running turn that is waited for; somebody else writes meanwhile", "each once", _ONCE_EN),
+        ("SIGTERM 后等待进行中的回答，期间另一人写入", "各一次", _ONCE_ZH),
     ),
 )

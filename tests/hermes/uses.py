@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.hermes.judge import Seen, read
 from tests.hermes.rig import BUILTIN, BUOY, Home, Rig
+from tests.system.processes import ROOT
 
 
 def cron(rig: Rig) -> Seen:
@@ -63,6 +65,23 @@ def approval(rig: Rig) -> Seen:
     return Seen(asked and back and resolved == 1, {"asked": asked, "resolved": resolved == 1})
 
 
+def clicks(rig: Rig) -> Seen:
+    """Whose click on an approval counts: nobody's who may not write. 0.13 takes no plugin's word for a group."""
+    home = rig.home()
+    if rig.column == BUILTIN:
+        return Seen(is_right=True, applies=False)
+    said = _inside(home, "clicks")
+    return Seen(said == [False, False, True, True, rig.version == "new"], {"counted": said})
+
+
+def unsent(rig: Rig) -> Seen:
+    """A final reply that comes when the store was lost: its message is not handled, the next adapter asks again."""
+    if rig.column == BUILTIN:
+        return Seen(is_right=True, applies=False)
+    said = _inside(rig.home(), "unsent")
+    return Seen(said == [False, False], {"handled": said})
+
+
 def same_bot(rig: Rig) -> Seen:
     """Builtin adapter and plugin on one AppID: the second to come refuses, and says why."""
     other = BUILTIN if rig.column == BUOY else BUOY
@@ -104,6 +123,20 @@ def written_meanwhile(mode: str) -> Callable[[Rig], Seen]:
 
     run.__name__ = f"written_meanwhile_{mode}"
     return run
+
+
+def _inside(home: Home, program: str) -> object:
+    """Run a program of this folder in the Python of Hermes; returns what it says, or its error."""
+    told = subprocess.run(
+        [home.program.with_name("python"), "-m", f"tests.hermes.{program}"],
+        env=home.environ | {"PYTHONPATH": str(ROOT)},
+        cwd=home.folder,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    return told.stderr[-500:] if told.returncode else json.loads(told.stdout.splitlines()[-1])
 
 
 def _job(home: Home, mark: str) -> str:

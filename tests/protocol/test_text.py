@@ -379,9 +379,9 @@ def test_plain_leaves_plain_text(words: str) -> None:
 def test_a_lot_of_anything_is_no_hang(seed: str) -> None:
     words: Any = seed * (200_000 // len(seed))
     for work in (plain, neutralise_urls, split, lambda big: pack([big], 4000, 4)):
-        began = time.perf_counter()
+        began = time.process_time()
         work(words)
-        assert time.perf_counter() - began < 3
+        assert time.process_time() - began < 3
 
 
 def test_the_default_limit_is_the_platforms() -> None:

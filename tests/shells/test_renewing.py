@@ -13,7 +13,7 @@ from tests import clock
 from tests.shells.memory import BOT
 from tests.shells.rig import INTENTS, Rig, rig
 
-REDUCED = INTENTS & ~Intent.DIRECT_MESSAGE
+REDUCED = INTENTS & ~(Intent.DIRECT_MESSAGE | Intent.INTERACTION)
 
 
 def grant(r: Rig, intents: int) -> None:
@@ -40,7 +40,7 @@ def test_intents_that_worked_are_remembered_across_restarts_and_the_refused_ones
                 await r.live(20)
                 await asyncio.sleep(1)
                 health = r.connection.health()
-                assert health["intents_refused"] == ["DIRECT_MESSAGE"]
+                assert health["intents_refused"] == ["DIRECT_MESSAGE", "INTERACTION"]
                 assert health["intents_reason"] == "op 9, close code 4014"
             assert asked(r)[3:] == [REDUCED]
 

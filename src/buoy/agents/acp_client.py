@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TEXT_LIMIT: Final = 1024 * 1024  # characters of one answer
 LINES: Final = 8  # of what a tool call shows
+TOLD: Final = 2000  # characters of it
 
 
 @dataclass(eq=False, slots=True)
@@ -96,15 +97,16 @@ class Client:
 
 
 def _question(call: ToolCallUpdate, said: Mapping[str, str]) -> str:
-    """Write what a tool call wants to do, so that it fits on a phone."""
-    lines = [said["asks"], (call.title or "").strip()[:1000]]
-    for part in call.content or ():
-        text = getattr(getattr(part, "content", None), "text", None)
-        path = getattr(part, "path", None)
-        lines += [text[:1000]] if text else [str(path)] if path else []
+    """Write what a tool call wants to do, so that it fits on a phone; what is left out is said."""
     raw = call.raw_input
     command = raw.get("command") if isinstance(raw, dict) else None
-    if command and str(command) not in "\n".join(lines):
-        lines.append(str(command)[:1000])
+    lines = [" ".join((call.title or "").split())]
+    if command and str(command) not in lines[0]:
+        lines.append(str(command))
     lines += [one.path for one in call.locations or () if one.path not in "\n".join(lines)]
-    return "\n".join("\n".join(filter(None, lines)).splitlines()[:LINES])
+    for part in call.content or ():
+        text = getattr(getattr(part, "content", None), "text", None)
+        lines.append(str(text or getattr(part, "path", None) or ""))
+    told = "\n".join(filter(None, lines)).strip()
+    fitting = "\n".join(told.splitlines()[: LINES - 1])
+    return f"{said['asks']}\n{consent.shown(told, min(len(fitting), TOLD), said['more'])}".strip()

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 STDERR_TAIL: Final = 8 * 1024  # ours: enough for the last lines of a traceback
 DRAIN_S: Final = 1.0  # ours: how long a pipe may stay open after everybody we can reach is dead
-SECRETS: Final = ("QQ_CLIENT_SECRET", "QQBOT_CLIENT_SECRET", "BUOY_AGENT_SECRET")  # nothing that an agent needs
+SECRETS: Final = (  # nothing that an agent needs; the addresses hold tokens
+    "QQ_CLIENT_SECRET",
+    "QQBOT_CLIENT_SECRET",
+    "BUOY_AGENT_SECRET",
+    "BUOY_WEB_TOKEN",
+    "BUOY_ALERTS",
+    "BUOY_HEARTBEAT_URL",
+)
 
 
 class Child(asyncio.SubprocessProtocol):

@@ -43,3 +43,8 @@ def unasked(permission: str, choices: Sequence[Choice]) -> str | None:
     allows = permission == ALLOW
     fitting = sorted((one for one in choices if one.allows is allows), key=lambda one: one.lasts)
     return fitting[0].data if fitting else None
+
+
+def shown(text: str, most: int, more: str) -> str:
+    """Cut what a question shows, and say so by ``more``: nobody is to allow what a cut hides."""
+    return text if len(text) <= most else f"{text[:most]}\n{more.format(len(text) - most)}"

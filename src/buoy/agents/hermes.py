@@ -38,6 +38,8 @@ STOP_S: Final = 2.0  # a stop is an offer to save work; nobody waits longer for 
 SAME_S: Final = 1.0  # the server notes an approval twice, in its event and in its state, within milliseconds
 MOST_EARLY: Final = 2  # ours: QQ takes four replies to a message at least; the answer and a question need theirs
 WAITING: Final = ("waiting_for_approval", "approval.request")
+COMMAND: Final = 1000  # ours: characters of it that a question shows
+DESCRIPTION: Final = 300
 CHOICES: Final = ("once", "session", "always", "deny")
 
 
@@ -268,7 +270,9 @@ class Run:
     def _question(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """What is shown of an approval, and what is kept of it: it has to be the same in every run of the turn."""
         offered = [one for one in event.get("choices") or () if one in CHOICES] or ["once", "deny"]
-        lines = [self._words["asks"], str(event.get("command") or "")[:1000], str(event.get("description") or "")[:300]]
+        more = self._words["more"]
+        command = consent.shown(str(event.get("command") or ""), COMMAND, more)
+        lines = [self._words["asks"], command, consent.shown(str(event.get("description") or ""), DESCRIPTION, more)]
         at = event.get("timestamp")
         text = "\n".join(filter(None, lines))
         return {"text": text, "choices": offered, "at": float(at) if isinstance(at, int | float) else 0.0}

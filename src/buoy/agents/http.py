@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SETTING: Final = "bots.agent.kind (BUOY_AGENT)"
 AWAY: Final = frozenset({401, 403, 404, 429, 502, 503, 504, 529})  # as for a model: they fail every message
 LIMIT: Final = 1024 * 1024  # ours: bytes of one answer, or of one line of a stream
+STREAM_LIMIT: Final = 16 * 1024 * 1024  # ours: bytes of a whole stream, signs of life included
 REPLAY_S: Final = 300.0  # ours: how old, or how far ahead of our clock, a signed call may be
 KNOWN: Final = 1024  # ours: answered turns that are remembered, for a call that comes again
 ACCEPT: Final = "application/json, text/event-stream, application/x-ndjson, text/plain"
@@ -69,7 +70,8 @@ def build(rest: str, settings: Mapping[str, Any]) -> Agent:
 
 def signature(secret: str, timestamp: str, turn: str, body: bytes) -> str:
     """Give what `X-Buoy-Signature` holds: the HMAC-SHA256 of timestamp, turn and body, with dots between."""
-    return f"sha256={hmac.digest(secret.encode(), f'{timestamp}.{turn}.'.encode() + body, 'sha256').hex()}"
+    head = f"{timestamp}.{turn}.".encode(errors="replace")  # aiohttp gives half surrogates for what is no UTF-8
+    return f"sha256={hmac.digest(secret.encode(), head + body, 'sha256').hex()}"
 
 
 class Endpoint:
@@ -115,6 +117,10 @@ class Endpoint:
             return await self._brought(message.turn) if replies is None else replies
         except NotSentError as error:
             raise AgentAwayError(f"{self._url.host}: {error.reason}") from None
+        except AgentError:
+            if (brought := self._waiting.get(message.turn)) is not None and brought.done():
+                return replies_in(_parsed(brought.result()))  # who brought it was told that it was taken
+            raise
         finally:
             self._waiting.pop(message.turn, None)
 
@@ -265,9 +271,13 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Any]:
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[str]:
     """Give the lines of a body as they come."""
-    held = bytearray()
+    held, size = bytearray(), 0
     async for piece in response.content.iter_any():
         held += piece
+        size += len(piece)
+        if size > STREAM_LIMIT:
+            response.close()
+            raise BrokenError(f"the stream is longer than {STREAM_LIMIT} bytes")
         while (end := held.find(b"\n")) >= 0:
             yield held[:end].decode(errors="replace").removesuffix("\r")
             del held[: end + 1]

@@ -54,14 +54,14 @@ class Notebook:
 
     def _read(self) -> list[tuple[str, Any]]:
         try:
-            lines = self._file.read_text("utf-8").splitlines() if self._file is not None else []
-        except (OSError, UnicodeDecodeError):
+            lines = self._file.read_bytes().splitlines() if self._file is not None else []
+        except OSError:
             return []
         found = []
         for line in lines:
             try:
-                name, note = json.loads(line)
-            except ValueError:
+                name, note = json.loads(line.decode())
+            except (ValueError, TypeError, RecursionError):  # not ours, or damaged: the other lines count
                 continue
             found.append((str(name), note))
         self._lines = len(lines)

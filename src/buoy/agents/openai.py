@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from buoy.agents.conversation import check_prompts, conversation, newest, system_for
 from buoy.agents.parts import Parts
-from buoy.chat import Agent, Message
+from buoy.chat import Agent, Message, NonsenseError
 from buoy.errors import AgentAwayError, AgentError, ConfigError
 
 if TYPE_CHECKING:
@@ -26,10 +26,17 @@ HISTORY_MOST: Final = 200  # ours: turns that are read where only their size is 
 AWAY: Final = frozenset({401, 403, 404, 429, 502, 503, 504, 529})  # 529: overloaded, at some endpoints
 AGAIN_S: Final = (0.5, 2.0)  # ours: pauses before a broken stream is asked for again; then the turn fails
 STREAM: Final = "text/event-stream"
+LEAST_KEY: Final = 8  # ours: a shorter one is a word that stands for none
+LIMIT: Final = 1024 * 1024  # ours: characters of one answer
+CUT_OFF: Final = frozenset({"length", "content_filter", "tool_calls", "function_call"})  # it did not mean to be silent
 
 
 class _BreakError(Exception):
     """A stream ended before the answer did; the text says how."""
+
+
+class _SilentError(Exception):
+    """It ended before its first word, and not because there was nothing to say; the text is the reason."""
 
 
 def build(rest: str, settings: Mapping[str, Any]) -> Agent:
@@ -70,6 +77,7 @@ class _Asker:
 
     def __init__(self, client: AsyncOpenAI, model: str, settings: Mapping[str, Any]) -> None:
         self._client = client
+        self._key = settings.get("api_key") or ""
         self._model = model
         self._system = settings.get("system") or ""
         self._prompts = settings.get("prompts") or {}
@@ -97,6 +105,7 @@ class _Asker:
         Raises:
             AgentAwayError: the endpoint fails everybody.
             AgentError: it fails this message, or its stream broke again and again. What was said stays said.
+            NonsenseError: nothing was said, and another run would cost as much and say no more.
         """
         history = newest(message.history, self.turns, self._limit)
         system = system_for(message.conversation, self._prompts, self._system)
@@ -115,6 +124,10 @@ class _Asker:
                     if part and message.line is not None:
                         await message.line.say(part)
                 break
+            except _SilentError as error:
+                if parts.so_far.strip():
+                    break
+                raise NonsenseError(f"the model said nothing, and ended for this reason: {error}") from None
             except _BreakError as error:
                 if pause_s is None:
                     raise AgentError(f"the answer broke off again and again, last: {error}"[:500]) from error
@@ -126,8 +139,9 @@ class _Asker:
         """Ask once, and give the answer as it comes: whole where it is not streamed.
 
         Raises:
-            AgentAwayError, AgentError: it was refused.
+            AgentAwayError, AgentError: it was refused, or is too long.
             _BreakError: a stream ended too early.
+            _SilentError: it has no word.
         """
         import openai  # noqa: PLC0415  see build
 
@@ -136,7 +150,10 @@ class _Asker:
             came = await create(model=self._model, messages=messages, **({"stream": True} if self._streams else {}))
         except openai.OpenAIError as error:
             kind = AgentAwayError if is_away(error) else AgentError
-            raise kind(f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]) from error
+            why = " ".join(str(error).split())
+            if len(self._key) >= LEAST_KEY:
+                why = why.replace(self._key, "***")  # some endpoints show what they refuse
+            raise kind(f"{type(error).__name__}: {why}"[:500]) from None
         if not self._streams:
             yield self._said(came)
             return
@@ -146,7 +163,11 @@ class _Asker:
                     f"{self._client.base_url} answered without a stream; is it an OpenAI-compatible endpoint? "
                     "If it does not stream, set stream = false"
                 )
+            size = 0
             async for piece in _streamed(came):
+                size += len(piece)
+                if size > LIMIT:
+                    raise AgentError(f"the answer is longer than {LIMIT} characters")
                 yield piece
 
     def _said(self, completion: Any) -> str:
@@ -154,12 +175,21 @@ class _Asker:
         if not choices:
             raise AgentError(f"{self._client.base_url} answered without a choice; is it an OpenAI-compatible endpoint?")
         said = choices[0].message
-        return said.content or said.refusal or ""
+        text = said.content or ""
+        if not text.strip():
+            text = said.refusal or ""
+            _check_silent(text, choices[0].finish_reason)
+        return text
+
+
+def _check_silent(text: str, reason: str | None) -> None:
+    if not text.strip() and reason in CUT_OFF:
+        raise _SilentError(reason)
 
 
 async def _streamed(stream: Any) -> AsyncIterator[str]:
     """Give the pieces of a streamed answer; only a reason to finish is its end."""
-    is_finished, refusal, is_empty = False, "", True
+    reason, refusal, is_empty = None, "", True
     chunks = aiter(stream)
     while True:
         try:
@@ -167,19 +197,20 @@ async def _streamed(stream: Any) -> AsyncIterator[str]:
         except StopAsyncIteration:
             break
         except Exception as error:  # the package lets errors of the connection and of JSON through
-            if is_finished:
+            if reason is not None:
                 break
             raise _BreakError(f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]) from error
         for choice in (getattr(chunk, "choices", None) or ())[:1]:
             delta = choice.delta
             if delta is not None and delta.content:
-                is_empty = False
+                is_empty = is_empty and not delta.content.strip()
                 yield delta.content
             refusal += (delta is not None and getattr(delta, "refusal", None)) or ""
-            is_finished = is_finished or choice.finish_reason is not None
-    if not is_finished:
+            reason = choice.finish_reason if reason is None else reason
+    if reason is None:
         raise _BreakError("it ended without a reason to finish")
-    if is_empty and refusal:
+    if is_empty:
+        _check_silent(refusal, reason)
         yield refusal
 
 

@@ -165,12 +165,20 @@ class Repeats:
 
     def __init__(self, delivered: Sequence[str]) -> None:
         self._left = _marks("".join(delivered))
+        self._bare = ["".join(part.split()) for part in delivered if not _marks(part)]
 
     def has(self, part: str) -> bool:
         """Say whether this part, which comes next, was delivered."""
         marks = _marks(part)
-        if not marks or not self._left.startswith(marks):
+        if not marks:  # a lone emoji: one of those that were delivered, or a piece of what was
+            bare = "".join(part.split())
+            if bare in self._bare:
+                self._bare.remove(bare)
+                return True
+            return bool(self._left)
+        if not self._left.startswith(marks):
             self._left = ""
+            self._bare.clear()
             return False
         self._left = self._left[len(marks) :]
         return True

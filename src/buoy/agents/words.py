@@ -7,6 +7,7 @@ from typing import Final
 SAID: Final = {
     "en": {
         "asks": "The agent asks for permission:",
+        "more": "[{} more characters are not shown]",
         "once": "Allow once",
         "session": "Allow for this session",
         "always": "Always allow",
@@ -16,6 +17,7 @@ SAID: Final = {
     },
     "zh": {
         "asks": "智能体请求许可:",
+        "more": "[另有 {} 个字符未显示]",
         "once": "允许这一次",
         "session": "本次会话内允许",
         "always": "总是允许",

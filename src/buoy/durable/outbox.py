@@ -321,9 +321,10 @@ def of_event(db: sqlite3.Connection, event: int) -> list[Letter]:
     return [_letter(row) for row in db.execute(_OF_EVENT, (event,))]
 
 
-def knows(db: sqlite3.Connection, bot: str, key: str) -> bool:
-    """Say whether a letter of this key was ever queued."""
-    return db.execute("SELECT 1 FROM outbox WHERE key = ? AND bot = ?", (key, bot)).fetchone() is not None
+def queued_at(db: sqlite3.Connection, bot: str, key: str) -> float | None:
+    """When the letter of this key was queued; None: it never was."""
+    found = db.execute("SELECT created_at FROM outbox WHERE key = ? AND bot = ?", (key, bot)).fetchone()
+    return None if found is None else float(found[0])
 
 
 def counts(db: sqlite3.Connection) -> dict[str, int]:

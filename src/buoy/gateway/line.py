@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from buoy.chat import Button, Line, NonsenseError, Part, Reply, as_reply
 from buoy.durable import outbox
@@ -99,8 +99,10 @@ class TurnLine:
     async def _put(self, reply: Reply, waiting: Question) -> int | None:
         """Queue a question; where an earlier run did, give what was chosen meanwhile, if anything was."""
         event, desk = self._event, self._desk
-        if desk.store.read(outbox.knows, event.bot, f"{event.key}/{waiting.name}"):
-            return await questions.earlier(waiting, event, desk.store, self._platform, desk.wall())
+        if desk.store.read(outbox.queued_at, event.bot, f"{event.key}/{waiting.name}") is not None:
+            with self._pause():
+                job = (questions.earlier, waiting, event, self._platform, desk.wall())
+                return cast("int | None", await desk.sender.commits.insist(*job))
         text = questions.numbered(reply.text, waiting.options)
         shown = replace(reply, text=text, buttons=questions.keyboard(waiting.name, waiting.options))
         await self._insist(desk.sender.compose(event, [shown]), None, waiting.name, QUESTION, is_said=True)
@@ -157,6 +159,11 @@ class TurnLine:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
+    def _pause(self) -> AbstractContextManager[None]:
+        """The disk's time is not the agent's."""
+        task = self._running.task
+        return self._desk.patience.pause(task) if task is not None else nullcontext()
+
     @property
     def is_open(self) -> bool:
         """Something may be said."""
@@ -177,12 +184,14 @@ class TurnLine:
         others: Sequence[TurnLine] = (),
     ) -> list[Letter]:
         """Commit letters, and the end of their turn where it has come. A full disk is waited for: nothing is lost."""
-        task = self._running.task
-        with self._desk.patience.pause(task) if is_said and task is not None else nullcontext():
+        with self._pause() if is_said else nullcontext():
             while True:
                 batch = self._desk.sender.batch(self._event, bodies, name, origin)
                 try:
-                    return await self._queue(batch, end, [self, *others] if is_said and end is not None else [])
+                    lines = (
+                        [self, *(one for one in others if one.ending is None)] if is_said and end is not None else []
+                    )
+                    return await self._queue(batch, end, lines)
                 except StoreError as error:
                     log.warning("turn not committed", turn=self._event.id, error=str(error))
                     await asyncio.sleep(STORE_RETRY_S)

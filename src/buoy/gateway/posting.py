@@ -208,7 +208,9 @@ def end_turn(db: sqlite3.Connection, batch: Batch, end: End | None, now: float) 
             raise EndedError
         letters = batch.write(db, now)
     for row in end.also:
-        inbox.finish(db, row, now, f"answered with event {end.row}")
+        reason = f"answered with event {end.row}"
+        if not inbox.finish(db, row, now, reason):
+            inbox.end_waiting(db, row, reason, now)  # its run failed while the disk took nothing
     return letters
 
 

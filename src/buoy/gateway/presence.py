@@ -85,10 +85,14 @@ class Presence:
         plan = platform.plan(draft, [own], now)
         if not isinstance(plan, Use) or plan.anchor.row != event.id:
             return
+        lane = (event.bot, event.lane)
+        self._sender.announce(lane)  # an answer that is composed meanwhile leaves this reply out
         try:
             seq = await self._store.write(posting.take_typing, event, plan.limit, now)
         except StoreError as error:
             log.info("not shown that an answer is being written", turn=event.id, error=str(error))
             return
+        finally:
+            self._sender.withdraw(lane, 1, is_mine=False)
         if seq is not None and not self._is_stopping:
             await platform.typing(event, seq)

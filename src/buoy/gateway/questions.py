@@ -14,19 +14,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from buoy.chat import Button, Click, Message, Sender
-from buoy.durable import inbox
+from buoy.durable import inbox, outbox
 from buoy.durable.lanes import Key
 from buoy.gateway.turns import Seat
-from buoy.letters import Event
+from buoy.letters import SCHEDULED, Event
+from buoy.logger import Logger
 
 if TYPE_CHECKING:
-    from buoy.durable.store import Store
+    import sqlite3
+
     from buoy.gateway.platform import Platform
 
 ROWS: Final = 5  # of buttons: ours, and what fits below a message on a phone
 DATA: Final = re.compile(r"(ask:[0-9a-f]{12}):(\d{1,4})")
 ANSWERS: Final = "answers"
 STRANGER: Final = "clicked by somebody else than who was asked"
+
+log = Logger("buoy.worker")
 
 
 def name_of(event: Event, number: int, text: str, options: Sequence[Button]) -> str:
@@ -109,7 +113,7 @@ class Questions:
                 if not question.is_for(click.sender):
                     return Seat(ends=STRANGER)
                 return self._taken(question, number) or Seat(ends=f"{name} has its answer already")
-        return Seat(ends=_reason(name, number), early=click)  # a later run may ask it again
+        return Seat(ends=_reason(name, number))  # a later run may ask it again
 
     def said(self, lane: Key, message: Message) -> Seat | None:
         """As what a message is stored that answers a question which waits; None: it answers none."""
@@ -130,8 +134,6 @@ class Questions:
     def stored(self, seat: Seat, *, is_stored: bool) -> None:
         """The commit of an answer ended."""
         question = seat.question
-        if question is None and seat.early is not None and is_stored:
-            self._asked_meanwhile(seat.early)
         if question is None:
             return
         if not is_stored:
@@ -139,34 +141,35 @@ class Questions:
         elif not question.answer.done():
             question.answer.set_result(seat.choice)
 
-    def _asked_meanwhile(self, click: Click) -> None:
-        """A question that was asked while its answer was being committed did not find it on disk."""
-        name, _, number = click.data.rpartition(":")
-        for question in (one for waiting in self._open.values() for one in waiting):
-            if question.name == name and question.is_for(click.sender) and int(number) < len(question.options):
-                question.is_taken = True
-                if not question.answer.done():
-                    question.answer.set_result(int(number))
-
 
 def _reason(name: str, number: int) -> str:
     return f"{ANSWERS} {name}:{number}"
 
 
-async def earlier(question: Question, event: Event, store: Store, platform: Platform, now: float) -> int | None:
-    """What was chosen while nobody waited: stored as an answer, or as a message that waits for its turn still."""
-    told = store.read(inbox.ended_with, event.bot, event.lane, event.id, f"{ANSWERS} {question.name}:")
+def earlier(db: sqlite3.Connection, question: Question, event: Event, platform: Platform, now: float) -> int | None:
+    """What was chosen while nobody waited: stored as an answer, or as a message that waits for its turn still.
+
+    A job behind whatever came in before the question was open: what is being committed still is seen as well.
+    """
+    told = inbox.ended_with(db, event.bot, event.lane, event.id, f"{ANSWERS} {question.name}:")
     for reason, row in told:
         click = platform.click(row)
         if click is None or question.is_for(click.sender):
             number = int(reason.rpartition(":")[2])
             if number < len(question.options):
                 return number
-    for row in store.read(inbox.page, event.bot, event.lane, event.id, inbox.LOOK_BACK):
-        message = platform.read(row)
+    asked_at = outbox.queued_at(db, event.bot, f"{event.key}/{question.name}") or 0.0
+    for row in inbox.page(db, event.bot, event.lane, event.id, inbox.LOOK_BACK):
+        if row.type == SCHEDULED or row.received_at < asked_at:  # what was written before is no answer
+            continue
+        try:
+            message = platform.read(row)
+        except Exception:
+            log.exception("not looked at as an answer", turn=row.id)  # its turn says why
+            continue
         if message is None or not question.is_for(message.sender):
             continue
         number_ = choice_of(message.text, question.options)
-        if number_ is not None and await store.write(inbox.end_waiting, row.id, _reason(question.name, number_), now):
+        if number_ is not None and inbox.end_waiting(db, row.id, _reason(question.name, number_), now):
             return number_
     return None

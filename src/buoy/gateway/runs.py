@@ -87,6 +87,8 @@ class Runs:
                 raise  # `give_back` follows
             else:
                 return await self._failed(line, event, "the agent cancelled its own turn")
+        except posting.EndedError:
+            log.info("turn had ended already", turn=event.id)  # with the last word of another one
         except LateError:
             self.running.pop(event.id, None)
             await self._bury(line, event, f"the agent did not answer within {timeout_s:g} s", words.too_long)

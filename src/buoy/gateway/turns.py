@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncio
 
-    from buoy.chat import Click
     from buoy.durable.lanes import Key
     from buoy.gateway.questions import Question
     from buoy.letters import Event
@@ -54,8 +53,6 @@ class Seat:
     question: Question | None = None
     """What it answers then, where a turn waits for that."""
     choice: int = 0
-    early: Click | None = None
-    """A click on a question that did not wait yet when it came, and may when it is stored."""
 
 
 HEAD = Seat()

@@ -19,7 +19,7 @@ from gateway.config import Platform
 from gateway.platforms.base import BasePlatformAdapter, MessageEvent, MessageType, SendResult
 from gateway.session import build_session_key
 
-from buoy.chat import Agent, Click, Message, Reply
+from buoy.chat import Agent, Click, Message, Reply, Sender
 from buoy.errors import BuoyError, ConfigError, StoreLostError, TurnOverError
 from buoy.faces.hermes import access, approvals, media, registration
 from buoy.faces.hermes.account import ALLOWED_USERS, chat_of, kind_of, place_of, target_of
@@ -175,7 +175,7 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
         await self._is_ready.wait()
         if (owed := self._adopted.pop(message.id, None)) is not None:
             return owed  # Hermes had answered when it was killed
-        await self._restored()
+        await self._is_taking(message.text)
         turn, is_new = self._hands.take(message, chat_of(scene, ident))
         try:
             if is_new:
@@ -185,7 +185,7 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
             while not await self._is_done(turn):
                 log.info("handed over again: Hermes had dropped message %s", message.id)
                 await self._hand_over(turn)
-        except asyncio.CancelledError:
+        except BaseException:
             if turn.event is None or not self._is_busy(turn.session):
                 self._hands.drop(turn)  # Hermes does not have it, or not any more
             raise
@@ -217,9 +217,15 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
                     return turn.is_taken and not turn.is_dropped
         return True
 
-    async def _restored(self) -> None:
-        """Wait while Hermes restores sessions at its start: it would queue a message and call it complete."""
-        while getattr(self._runner, "_startup_restore_in_progress", False):
+    async def _is_taking(self, text: str) -> None:
+        """Wait while Hermes would not run a message, and yet call it complete.
+
+        At its start it queues them. When it ends, or somebody drains it, it says that it takes nothing new; a command
+        to what still runs is another matter.
+        """
+        while getattr(self._runner, "_startup_restore_in_progress", False) or (
+            not text.startswith("/") and (self._drains or getattr(self._runner, "_external_drain_active", False))
+        ):
             await asyncio.sleep(LOOK_S)
 
     async def handle_message(self, event: Any) -> None:
@@ -259,19 +265,10 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
 
     async def _event_of(self, message: Message, scene: str, ident: str) -> Any:
         files = await media.fetched(message.attachments)
-        source = self.build_source(
-            chat_id=chat_of(scene, ident),
-            chat_name=ident,
-            chat_type=kind_of(scene),
-            user_id=message.sender.id,
-            user_name=message.sender.name or None,
-        )
-        if self._access.vouches(scene, ident) and hasattr(source, "role_authorized"):  # new in 0.19
-            source.role_authorized = True
         return MessageEvent(
             text="\n".join(filter(None, (message.text, *files.labels))),
             message_type=_type_of(message, files),
-            source=source,
+            source=self._source_of(scene, ident, message.sender),
             raw_message=message.raw,
             message_id=message.id,
             media_urls=list(files.paths),
@@ -279,6 +276,18 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
             reply_to_text=message.quoted or None,
             timestamp=datetime.fromtimestamp(message.at or time.time(), UTC).astimezone().replace(tzinfo=None),
         )
+
+    def _source_of(self, scene: str, ident: str, sender: Sender) -> Any:
+        source = self.build_source(
+            chat_id=chat_of(scene, ident),
+            chat_name=ident,
+            chat_type=kind_of(scene),
+            user_id=sender.id,
+            user_name=sender.name or None,
+        )
+        if self._access.vouches(scene, ident) and hasattr(source, "role_authorized"):  # new in 0.19
+            source.role_authorized = True
+        return source
 
     # --- messages out -----------------------------------------------------------------------------------------
 
@@ -330,6 +339,8 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
                 gateway, turns, chat_id, Reply(content, markdown=self._account.markdown), last=last
             )
         except (BuoyError, RuntimeError, TypeError) as error:  # NonsenseError is a TypeError
+            for turn in turns if last and isinstance(error, BuoyError) else ():
+                turn.is_answered, turn.is_dropped = False, True  # the store was lost: the next adapter asks again
             return SendResult(success=False, error=f"not queued: {error}", retryable=isinstance(error, BuoyError))
         return SendResult(success=True, message_id=f"buoy:{number}")
 
@@ -397,7 +408,7 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
             return
         session = told[2]
         user = click.sender.id
-        if not approvals.may_answer(session, chat, user) or not self._is_allowed(user, scene, chat):
+        if not approvals.may_answer(session, chat, user) or not self._is_allowed(scene, ident, click.sender):
             log.warning("a click that does not count: %s may not answer for %s", user, session)
             return
         answer = _PROMPTS.answered(click.data)
@@ -414,10 +425,12 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
         entry = getattr(self._session_store, "_entries", {}).get(session)
         return self._drains and bool(getattr(entry, "resume_pending", False))
 
-    def _is_allowed(self, user: str, scene: str, chat: str) -> bool:
-        """Hermes has not taken this user off its list since; older ones cannot be asked."""
-        ask = getattr(self, "_is_sender_authorized", None)
-        return ask is None or ask(user, kind_of(scene), chat) is not False
+    def _is_allowed(self, scene: str, ident: str, sender: Sender) -> bool:
+        """This user may write here, by the platform's policies and by Hermes' lists as they are now."""
+        ask = getattr(self._runner, "_is_user_authorized", None)
+        if ask is None or not self._access.admits(scene, ident, sender.id):
+            return False
+        return bool(ask(self._source_of(scene, ident, sender)))
 
     # --- what Hermes is doing ---------------------------------------------------------------------------------
 

@@ -139,8 +139,14 @@ def back_up(file: Path) -> str | None:
             continue
         except OSError as error:
             raise ConfigError(f"cannot write {copy} ({error.strerror}); run this as the user Hermes runs as") from None
-        with os.fdopen(handle, "wb") as out:
-            out.write(file.read_bytes())
+        try:
+            with os.fdopen(handle, "wb") as out:
+                out.write(file.read_bytes())
+                out.flush()
+                os.fsync(out.fileno())
+        except OSError as error:
+            copy.unlink(missing_ok=True)
+            raise ConfigError(f"cannot copy {file} to {copy} ({error.strerror}); nothing was changed") from None
         return str(copy)
     raise ConfigError(f"there are too many copies of {file} of this second")
 

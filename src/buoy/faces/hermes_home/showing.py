@@ -17,6 +17,7 @@ _SECRET_KEY: Final = re.compile(
 )
 _ENV_LINE: Final = re.compile(r"^(?P<lead>[-+ ].*?[A-Za-z_][A-Za-z0-9_]*\s*=\s*)(?P<value>\S.*)$")
 _OPEN_NAMES: Final = re.compile(r"(APP_ID|ALLOWED_USERS|ALLOW_ALL_USERS|HOME_CHANNEL(_NAME)?)\s*=")
+_WORDS: Final = ("secret", "token", "key", "pass", "credential")
 _SHORT: Final = 6  # a shorter "secret" would blot out words of the file
 
 
@@ -47,17 +48,24 @@ def _masked(lines: Iterable[str], hidden: list[str], *, is_env: bool) -> Iterato
 
 
 def secrets_of(config: str, env: str) -> set[str]:
-    """Every value of `.env` whose name sounds like a secret, and each ``client_secret`` of config.yaml."""
-    values, words = env_text.load(env), ("SECRET", "TOKEN", "KEY", "PASS")
-    found = {value for name, value in values.items() if any(word in name for word in words) and "://" not in value}
+    """Every value of `.env` and every text of config.yaml whose name sounds like a secret, line by line."""
+    found = {value for name, value in env_text.load(env).items() if _is_secret(name)}
     with suppress(yaml_text.EditError):
         found |= set(_in_tables(yaml_text.load(config)))
-    return {one for one in found if len(one) >= _SHORT}
+    return {one for one in found if len(one) >= _SHORT and "://" not in one}
 
 
-def _in_tables(data: Any) -> Iterator[str]:
-    below = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
+def _is_secret(name: str) -> bool:
+    return any(word in name.lower() for word in _WORDS)
+
+
+def _in_tables(data: Any, *, is_secret: bool = False) -> Iterator[str]:
+    """What stands in a table behind such a name, at any depth. It may stand in several lines, or in ``{...}``."""
     if isinstance(data, dict):
-        yield from (str(value) for key, value in data.items() if "secret" in str(key).lower() and value)
-    for one in below:
-        yield from _in_tables(one)
+        for key, value in data.items():
+            yield from _in_tables(value, is_secret=is_secret or _is_secret(str(key)))
+    elif isinstance(data, list):
+        for one in data:
+            yield from _in_tables(one, is_secret=is_secret)
+    elif is_secret and data is not None and not isinstance(data, bool):
+        yield from (line.strip() for line in str(data).splitlines())

@@ -168,7 +168,7 @@ def _write(home: Path, todo: Plan, name: str, changed: list[str]) -> Installed:
         after, told = _after(here, todo), text_of(home / RECORD)
         earlier = record.load(told) if told else []
         config, left = record.reversing(here.config, todo.config)
-        saved = tuple(Saved(one, files.back_up(home / one), digest(after[one])) for one in changed)
+        saved = _copied(home, changed, after)
         theirs, ours = files.pairing_files(home)
         pairing = str(ours) if todo.pairs else None
         back = record.reversing_env(here.env, todo.env)
@@ -209,6 +209,17 @@ def _put_back(home: Path, one: Installed, kept: list[str], *, locked: bool = Fal
     if one.pairing and text_of(ours) == text_of(theirs):  # else people were paired since
         ours.unlink(missing_ok=True)
     _record(home, [other for other in record.load(text_of(home / RECORD)) if other.at != one.at])
+
+
+def _copied(home: Path, changed: Sequence[str], after: Mapping[str, str]) -> tuple[Saved, ...]:
+    saved: list[Saved] = []
+    try:
+        for one in changed:
+            saved.append(Saved(one, files.back_up(home / one), digest(after[one])))  # noqa: PERF401  those made count
+    except BuoyError:
+        _remove_copies(saved)
+        raise
+    return tuple(saved)
 
 
 def _remove_copies(saved: Sequence[Saved]) -> None:
