@@ -238,6 +238,49 @@ async def test_stop_comes_from_anywhere_any_number_of_times(tmp_path: Path) -> N
         await gateway.stop()
 
 
+LEFT = """
+import asyncio, sys
+from buoy import QQ, Gateway
+from buoy.errors import NotRunningError
+
+async def echo(message): return message.text
+
+def made(): return Gateway(QQ("101", "secret", api_base="http://127.0.0.1:9"), echo, data_dir=sys.argv[1])
+
+async def run():
+    await left.start()
+    await asyncio.sleep(0.2)
+
+async def run_again():
+    assert not left.is_running
+    try:
+        left.status()
+    except NotRunningError:
+        print("left")
+    await left.wait_closed()
+    if sys.argv[2] != "start":
+        await left.stop()
+    async with made() if sys.argv[2] == "another one" else left as gateway:
+        print("running", gateway.is_running)
+
+left = made()
+asyncio.run(run())
+asyncio.run(run_again())
+"""
+
+
+@pytest.mark.parametrize("then", ["start", "stop", "another one"])
+def test_a_loop_that_was_closed_without_a_stop_keeps_nothing(tmp_path: Path, then: str) -> None:
+    told = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LEFT, str(tmp_path), then],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (told.returncode, told.stdout.split("\n")) == (0, ["left", "running True", ""]), told.stderr
+
+
 @in_loop
 async def test_a_stop_ends_a_start_under_way(tmp_path: Path) -> None:
     async with Sim() as sim:

@@ -126,7 +126,8 @@ class Gateway:
     @property
     def is_running(self) -> bool:
         """It was started, and nothing has begun to end it."""
-        return self._life is not None and self._life.app is not None and self._life.ending is None
+        life = self._life
+        return life is not None and life.app is not None and life.ending is None and not life.is_adrift
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -140,6 +141,8 @@ class Gateway:
         Cancellation:
             Nothing is left behind. After any failure it may be started again.
         """
+        if self._life is not None and self._life.is_adrift:
+            await self._life.stop()
         if self._life is not None:
             raise BusyError("this gateway runs already; stop it first, or make another one")
         self._error = None
@@ -163,7 +166,7 @@ class Gateway:
                 gateway has stopped by itself. Start it again once the disk is well.
         """
         life = self._life
-        if life is not None:
+        if life is not None and not life.is_adrift:
             await asyncio.wait([life.closed])
         if self._error is not None:
             raise self._error
@@ -208,7 +211,7 @@ class Gateway:
 
     @property
     def _app(self) -> App:
-        if self._life is None or self._life.app is None:
+        if self._life is None or self._life.app is None or self._life.is_adrift:
             raise NotRunningError("this gateway does not run; start it first (`await gateway.start()`)")
         return self._life.app
 
@@ -316,7 +319,13 @@ class _Life:
         self._starting: asyncio.Task[None] | None = None
         self.app: App | None = None
         self.ending: asyncio.Task[None] | None = None
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.closed: asyncio.Future[None] = self._loop.create_future()
+
+    @property
+    def is_adrift(self) -> bool:
+        """Its loop was closed before it was stopped: nothing of it runs any more, and nothing was given back."""
+        return self._loop.is_closed()
 
     async def start(self, lines: Callable[[], Sequence[Platform]], told: OnState) -> None:
         """See :meth:`Gateway.start`."""
@@ -351,6 +360,10 @@ class _Life:
 
     async def stop(self) -> None:
         """See :meth:`Gateway.stop`."""
+        if self.is_adrift:
+            self._on_end(self.mooring)
+            await self.mooring.abandon(self._deadline_s)
+            return
         await asyncio.shield(self._stop())
 
     def _stop(self) -> asyncio.Task[None]:

@@ -107,6 +107,14 @@ class Mooring:
         finally:
             self._held.close()
 
+    async def abandon(self, timeout_s: float) -> None:
+        """Give back what it has taken, where the loop of what ran in it is closed: nothing there can be stopped."""
+        try:
+            if self._store is not None:
+                await self._store.close(timeout_s)
+        finally:
+            self._held.close()
+
     async def let_go(self) -> None:
         """After a stop: close what a silent disk kept open then, if the disk has answered since."""
         if self._store is not None:
