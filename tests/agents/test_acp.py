@@ -192,7 +192,7 @@ def test_a_person_chooses_among_the_options_that_the_agent_gives(tmp_path: Path,
 
 @pytest.mark.parametrize(("title", "content"), [("Look", "a\n" * 50), ("Look\n" * 50, ""), ("x" * 9000, "")])
 def test_a_question_shows_the_command_first_and_says_what_it_hides(title: str, content: str) -> None:
-    blocks: list[Any] = [schema.ContentToolCallContent(type="content", content=text_block(content))] if content else []
+    blocks: Any = [schema.ContentToolCallContent(type="content", content=text_block(content))] if content else []
     call = schema.ToolCallUpdate(tool_call_id="1", title=title, content=blocks, raw_input={"command": "rm -rf x"})
     text = acp_client._question(call, words.of("en"))
     assert "rm -rf x" in text or len(title) > 5000

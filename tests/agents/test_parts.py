@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from buoy.agents import parts as under_test
 from buoy.agents.parts import LEAST_TEXT, Parts, Repeats, Seam, cut, whole
 from tests.fakes_llm import sentences
 
@@ -127,6 +128,23 @@ def test_a_continuation_that_happens_to_begin_alike_is_kept() -> None:
     assert seam.feed(", indeed.") == "Yes, indeed."
     seam = Seam("Yes. The answer is yes, and it will stay so for ever.")
     assert seam.feed("Yes.") + seam.end() == "Yes."
+
+
+def test_a_text_without_a_place_is_not_looked_through_with_each_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+
+    def counted(text: str, least: int) -> int:
+        looked.append(least)
+        return cut(text, least)
+
+    monkeypatch.setattr(under_test, "cut", counted)
+    parts = Parts((), 3)
+    for _ in range(4000):
+        assert parts.feed("x = 1", 0.0) == ""
+    assert len(looked) < 500
+    for _ in range(300):
+        parts.feed(" word", 0.0)
+    assert parts.feed(". " + "And so it went on. " * 40, 0.0)
 
 
 def test_what_is_old_leaves_sooner() -> None:

@@ -17,6 +17,7 @@ FIRST_TEXT: Final = 240  # ours: characters of the first part; a screen of a pho
 GROWTH: Final = 3  # ours: each further part may take so many times as much, so that few are enough
 FIRST_S: Final = 8.0  # ours: what a reader waits patiently for a first word
 LEAST_TEXT: Final = 40  # ours: less is not worth a message, however old
+STEPS: Final = 64  # ours: a text without a place is looked at again when it has grown by such a share, not each time
 LEAST_SEAM: Final = 24  # ours: letters and digits that agree by chance are fewer
 
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
@@ -65,6 +66,7 @@ class Parts:
         self._early = max(0, most - 1 - len(delivered))
         self._text = ""
         self._blanks = ""
+        self._looked = 0  # no place is looked for before the text is longer than this
         self._left_at = 0.0
         self._least = FIRST_TEXT * GROWTH ** len(delivered)
         self._patience_s = FIRST_S * GROWTH ** len(delivered)
@@ -82,9 +84,12 @@ class Parts:
             return ""
         is_old = elapsed_s - self._left_at >= self._patience_s
         least = LEAST_TEXT if is_old else self._least
-        end = cut(self._text, least) if len(self._text) > least else 0
+        end = cut(self._text, least) if len(self._text) > max(least, self._looked) else 0
         if not end:
+            if len(self._text) > max(least, self._looked):
+                self._looked = len(self._text) + len(self._text) // STEPS
             return ""
+        self._looked = 0
         part, self._text = self._text[:end], self._text[end:]
         self._said += part
         self._early -= 1
@@ -98,6 +103,7 @@ class Parts:
         dropped = self._text[len(kept) :]
         self._text, self._blanks = kept, dropped[: len(dropped) - len(dropped.lstrip())]
         self._seam = Seam(self.so_far)
+        self._looked = 0
 
     def rest(self) -> str:
         """The stream has ended: the last part."""
@@ -120,7 +126,7 @@ class Seam:
     def __init__(self, said: str) -> None:
         self._said = _marks(said)
         self._tail = "".join(re.split(r"\w", said)[-1].split())
-        self._held = ""
+        self._held = self._held_marks = ""
         self._is_open = not self._said
 
     def feed(self, piece: str) -> str:
@@ -128,7 +134,8 @@ class Seam:
         if self._is_open:
             return piece
         self._held += piece
-        return "" if _marks(self._held) in self._said else self.end()
+        self._held_marks += _marks(piece)
+        return "" if self._held_marks in self._said else self.end()
 
     def end(self) -> str:
         """Nothing more decides: gives what is new of what was held back."""
