@@ -268,3 +268,13 @@ def test_a_disk_that_is_full_leaves_no_half_copies(home: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert everything(home) == before
+
+
+def test_a_secret_that_was_changed_since_is_not_put_back(home: Path) -> None:
+    env = home / ".env"
+    env.write_text("QQBOT_APP_ID=1000001\nQQBOT_CLIENT_SECRET=the-first-secret\n")
+    assert install(Wish(secret="the-second-secret"), on(home), {}) == EXIT_OK
+    assert "the-second-secret" in env.read_text()
+    env.write_text(env.read_text().replace("the-second-secret", "the-third-secret") + "OTHER=1\n")
+    assert uninstall(on(home)) == EXIT_OK
+    assert "QQBOT_CLIENT_SECRET=the-third-secret\n" in env.read_text()

@@ -279,3 +279,21 @@ def test_dropping_takes_only_what_is_there() -> None:
     it.hands.drop(one)  # the run of before
     assert it.hands.answering("1") is two
     assert it.hands.answering(None) is None
+
+
+def test_what_waits_at_an_adapter_that_was_replaced_is_not_answered_by_what_runs() -> None:
+    hands = Hands()
+    old, new = Slots(hands), Slots(hands)
+    turns = []
+    for name in ("m1", "m2"):
+        turn, _ = hands.take(message(name), "A")
+        turn.event, turn.session = Event(name), "A"
+        turns.append(turn)
+    hands.begun(turns[0].event)
+    old["A"] = turns[1].event
+    assert hands.waiting("A") == [turns[1].event]
+    assert hands.ending("A", "m1", hands.waiting) == turns[:1], "the new adapter sends it: Hermes asks it first"
+    del old["A"]
+    new["A"] = turns[1].event
+    del old
+    assert hands.waiting("A") == [turns[1].event]

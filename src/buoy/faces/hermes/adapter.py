@@ -450,9 +450,9 @@ class Adapter(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there
 
     def _stored(self, session: str) -> list[Any]:
         """The events that Hermes has in store for a session: its next one, those behind it, one that may yet grow."""
-        slot, grows = self._pending_messages.get(session), getattr(self, "_text_debounce", {}).get(session)
+        slots, grows = self._hands.waiting(session), getattr(self, "_text_debounce", {}).get(session)
         behind = getattr(self._runner, "_queued_events", {}).get(session) or ()
-        return [one for one in (slot, *behind, getattr(grows, "event", None)) if one is not None]
+        return [one for one in (*slots, *behind, getattr(grows, "event", None)) if one is not None]
 
     def _is_busy(self, session: str) -> bool:
         """Hermes has something of a session in hand, or in store."""

@@ -17,6 +17,7 @@ One table serves all adapter objects of a process: Hermes makes a new one for ea
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -81,6 +82,7 @@ class Hands:
 
     def __init__(self) -> None:
         self._turns: dict[str, Turn] = {}
+        self._slots: list[weakref.ref[Slots]] = []  # an adapter that was replaced goes on with what it has in store
 
     def take(self, message: Message, chat: str) -> tuple[Turn, bool]:
         """Give the turn of a message, and whether it is new here: else Hermes has it already, from an adapter before.
@@ -157,6 +159,15 @@ class Hands:
         if (turn := self.of_event(event)) is not None:
             turn.is_taken = True
 
+    def opened(self, slots: Slots) -> None:
+        """Another adapter object has a store."""
+        self._slots = [*(one for one in self._slots if one() is not None), weakref.ref(slots)]
+
+    def waiting(self, session: str) -> list[Any]:
+        """The events that wait for a session's next turn, whichever adapter object was given them."""
+        stores = [slots for one in self._slots if (slots := one()) is not None]
+        return [slots[session] for slots in stores if session in slots]
+
     def followed(self, session: str, event: Any, stored: Stored) -> None:
         """What runs in a session goes on with this event, which was in store until now.
 
@@ -205,6 +216,7 @@ class Slots(dict[str, Any]):
     def __init__(self, hands: Hands) -> None:
         super().__init__()
         self._hands = hands
+        hands.opened(self)
 
     def __setitem__(self, session: str, event: Any) -> None:
         old = self.get(session)

@@ -22,6 +22,8 @@ class Rename:
     old: str
     new: str
     value: str | None = None
+    left: str = ""
+    """Digest of the value that is given up for it: another one, which somebody gave since, is kept. Empty: any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Set:
 
     name: str
     value: str
+    left: str = ""
+    """Digest of the value that is given up for it, in a line that is there: any other is kept. Empty: any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +79,22 @@ def change(text: str, changes: Sequence[Change]) -> str:
 
 
 def inverse(values: Mapping[str, str], one: Change) -> Change | None:
-    """What undoes a change, as of the values before it; None: it changes nothing. Secrets do not stand in it."""
+    """What undoes a change, as of the values before it; None: it changes nothing.
+
+    Of values only those stand in it that were replaced.
+    """
     match one:
         case Rename():
-            return (
-                Rename(one.new, one.old, None if one.value is None else values[one.old]) if one.old in values else None
-            )
+            if one.old not in values:
+                return None
+            if one.value is None:
+                return Rename(one.new, one.old)
+            return Rename(one.new, one.old, values[one.old], digest(one.value))
         case Set():
             if values.get(one.name) == one.value:
                 return None
-            return Set(one.name, values[one.name]) if one.name in values else Unset(one.name, digest(one.value))
+            left = digest(one.value)
+            return Set(one.name, values[one.name], left) if one.name in values else Unset(one.name, left)
         case Off():
             return On(one.name) if one.name in values else None
         case Unset() | On():
@@ -109,12 +119,13 @@ def _changed(text: str, one: Change) -> str:
             done.append(line)
             continue
         is_there = True
+        is_kept = isinstance(one, Rename | Set) and one.left not in {"", digest(_value(match["value"]))}
         match one:
             case Rename():
-                value = match["value"] if one.value is None else _quoted(one.value)
+                value = match["value"] if one.value is None or is_kept else _quoted(one.value)
                 done.append(match["lead"] + one.new + match["sign"] + value + end)
             case Set():
-                done.append(match["lead"] + name + match["sign"] + _quoted(one.value) + end)
+                done.append(line if is_kept else match["lead"] + name + match["sign"] + _quoted(one.value) + end)
             case Off():
                 done.append(OFF + line)
             case On():
@@ -122,7 +133,7 @@ def _changed(text: str, one: Change) -> str:
             case Unset():
                 if digest(_value(match["value"])) != one.digest:
                     done.append(line)
-    if isinstance(one, Set) and not is_there:
+    if isinstance(one, Set) and not is_there and not one.left:
         if done and not done[-1].endswith("\n"):
             done[-1] += newline
         done.append(f"{one.name}={_quoted(one.value)}{newline}")
