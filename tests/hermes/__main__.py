@@ -26,6 +26,7 @@ from tests.hermes.table import Key, put, table, told
 from tests.system.processes import ROOT
 
 TAIL = 4000
+ALONE = 3  # so many may miss a bound beside others on a busy machine; each has to hold it alone then
 MEASURED = ROOT / "docs/hermes-measured.json"
 
 
@@ -68,13 +69,22 @@ def main() -> int:
         results[key] = seen
         if asked.table:
             _keep(results)
-    wrong = [key for key, seen in results.items() if not seen.is_right and key[1] == BUOY]
+    wrong = _missed(results)
     if asked.table:
         _draw()
+    elif 0 < len(wrong) <= ALONE:
+        print(f"{len(wrong)} missed beside {asked.workers - 1} others; once more, alone:", flush=True)
+        (folder / "alone").mkdir()
+        results |= dict(_run_all(chosen, wrong, folder / "alone", workers=1, is_full=asked.full))
+        wrong = _missed(results)
     if not wrong:
         shutil.rmtree(folder)
     print(f"{len(results)} runs, {len(wrong)} of Buoy's missed their bound" + (f"; kept: {folder}" if wrong else ""))
     return 1 if wrong or not results else 0
+
+
+def _missed(results: dict[Key, Seen]) -> list[Key]:
+    return [key for key, seen in results.items() if not seen.is_right and key[1] == BUOY]
 
 
 def _run_all(

@@ -87,11 +87,13 @@ def same_bot(rig: Rig) -> Seen:
     other = BUILTIN if rig.column == BUOY else BUOY
     first, second = rig.home(other), rig.home(rig.column)
     rig.start(first, warm=True)
-    connects = rig.counter("connects")
     second.start()
-    said = rig.wait(lambda: "already in use" in second.log() or not second.is_alive, 30)
+    rig.wait(lambda: "already in use" in second.log() or not second.is_alive, 30)
     time.sleep(3)
-    refused = said and rig.counter("connects") == connects
+    has_a_session = any(
+        word in second.log() for word in ("QQ is up", "Identify sent")
+    )  # QQ may cut the first meanwhile
+    refused = "already in use" in second.log() and not has_a_session
     one = rig.say()
     rig.answered([one], 20)
     counted = rig.count(settle_s=3)
