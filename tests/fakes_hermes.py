@@ -53,6 +53,8 @@ class Server:
     choices: list[str] = field(default_factory=list)
     """What came to a question that waited."""
     stopped: int = 0
+    read: int = 0
+    """Streams of events that somebody has begun to read."""
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     _streams: dict[str, asyncio.Queue[Any]] = field(default_factory=dict)
     _waiting: dict[str, list[asyncio.Future[str]]] = field(default_factory=dict)
@@ -170,6 +172,7 @@ class Server:
         queue = self._streams[run]
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
+        self.read += 1
         try:  # a reader that went is noticed at the next event, which is lost with it
             while (event := await queue.get()) is not None:
                 await response.write(f"data: {json.dumps(event)}\n\n".encode())

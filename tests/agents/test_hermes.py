@@ -150,8 +150,7 @@ def test_a_server_that_lost_the_run_costs_an_attempt_and_the_next_one_starts_ano
     async def scene(start: Callable[[], Agent]) -> list[str]:
         agent = start()
         first = asyncio.ensure_future(texts(agent, replace(MESSAGE, text="<<slow 50>>")))
-        await until(lambda: server.runs)
-        await asyncio.sleep(0.05)
+        await until(lambda: server.read)
         server.restart()
         with pytest.raises(AgentError, match=r"has lost this message's run: it was restarted$") as error:
             await first
@@ -353,8 +352,7 @@ def test_a_turn_that_nobody_wants_any_more_stops_its_run(tmp_path: Path) -> None
 
     async def scene(start: Callable[[], Agent]) -> list[str]:
         run = asyncio.ensure_future(texts(start(), replace(MESSAGE, text="<<slow 50>>")))
-        await until(lambda: server.runs)
-        await asyncio.sleep(0.05)
+        await until(lambda: server.read)
         run.cancel("stopped by the user")
         with pytest.raises(asyncio.CancelledError):
             await run
