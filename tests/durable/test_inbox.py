@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from buoy.durable import inbox, meta, outbox, schema
+from buoy.durable import anchors, inbox, meta, outbox, schema
 from buoy.durable.inbox import ALONE_AFTER, DEAD_AFTER, Put
 from buoy.letters import NOTICE, EventState
 from tests.durable.rows import BOT, LANE, arrival, column, letter
@@ -64,7 +64,7 @@ def test_the_at_event_after_a_full_mode_event_of_the_same_id_gets_the_turn(
     db: sqlite3.Connection, boot: int | None
 ) -> None:
     row = put(db, "a", turn=False, type="GROUP_MESSAGE", anchor="a1")
-    inbox.use(db, row, 5)
+    anchors.use(db, row, 5)
     late = arrival("a", type="GROUP_AT_MESSAGE", frame=b"at", anchor="a1", event_at=99.0)
     assert inbox.put(db, late, boot) == Put(row, fresh=True)
     assert state(db, row) == ("waiting" if boot is None else "running")
@@ -215,7 +215,7 @@ def test_heads_and_pages_tell_what_waits_in_order(db: sqlite3.Connection) -> Non
         (inbox._PAGE, "SEARCH inbox USING INDEX inbox_open (bot=? AND lane=? AND id>?)"),
         (inbox._URGENT, "inbox_urgent"),
         (inbox._RUNNING, "inbox_open"),
-        (inbox._ANCHORS, "SEARCH inbox USING INDEX inbox_lane (bot=? AND lane=?)"),
+        (anchors._ANCHORS, "SEARCH inbox USING INDEX inbox_lane (bot=? AND lane=?)"),
         (outbox._PAGE, "SEARCH outbox USING INDEX outbox_open (bot=? AND lane=? AND id>?)"),
         (outbox._HELD, "SEARCH outbox USING INDEX outbox_held (bot=? AND lane=?)"),
         (outbox._OF_EVENT, "SEARCH outbox USING INDEX outbox_event (event=?)"),
@@ -236,9 +236,9 @@ def test_an_anchor_is_open_until_its_turn_has_ended_and_its_letters_have_left(db
     own = outbox.put(db, letter("k/1", event=row)).letter
     outbox.put(db, letter("somebody else's"))
     inbox.finish(db, row, 1.0)
-    assert [anchor.open for anchor in inbox.anchors(db, BOT, LANE, 0.0)] == [True]
+    assert [anchor.open for anchor in anchors.newest(db, BOT, LANE, 0.0)] == [True]
     outbox.attempt(db, own.id, row, "a-k", 5, 1, 1.0)
-    assert [anchor.open for anchor in inbox.anchors(db, BOT, LANE, 0.0)] == [False]
+    assert [anchor.open for anchor in anchors.newest(db, BOT, LANE, 0.0)] == [False]
 
 
 def test_anchors_are_told_newest_first_with_what_is_left_of_them(db: sqlite3.Connection) -> None:
@@ -248,28 +248,28 @@ def test_anchors_are_told_newest_first_with_what_is_left_of_them(db: sqlite3.Con
     put(db, "none", event_at=130.0, anchor=None)
     put(db, "elsewhere", event_at=130.0, lane="other")
     inbox.finish(db, old, 1.0)
-    assert inbox.use(db, first, 5) == 1
-    inbox.spend(db, full)
-    found = inbox.anchors(db, BOT, LANE, 50.0)
+    assert anchors.use(db, first, 5) == 1
+    anchors.spend(db, full)
+    found = anchors.newest(db, BOT, LANE, 50.0)
     assert [(a.row, a.id, a.uses, a.open, a.spent) for a in found] == [
         (full, "a-full", 0, False, True),
         (first, "a-first", 1, True, False),
     ]
-    assert len(inbox.anchors(db, BOT, LANE, 0.0, limit=1)) == 1
+    assert len(anchors.newest(db, BOT, LANE, 0.0, limit=1)) == 1
     inbox.finish(db, first, 2.0)
-    again = inbox.anchor_of(db, first)
+    again = anchors.of_row(db, first)
     assert again is not None
     assert not again.open
-    assert inbox.anchor_of(db, 999) is None
+    assert anchors.of_row(db, 999) is None
 
 
 def test_an_anchor_is_used_up_by_number_and_by_refusal(db: sqlite3.Connection) -> None:
     row = put(db, "a")
-    assert [inbox.use(db, row, 3) for _ in range(5)] == [1, 2, 3, None, None]
-    assert inbox.use(db, row, 4) == 4
-    inbox.spend(db, row)
-    assert inbox.use(db, row, 99) is None
-    assert inbox.use(db, 999, 99) is None
+    assert [anchors.use(db, row, 3) for _ in range(5)] == [1, 2, 3, None, None]
+    assert anchors.use(db, row, 4) == 4
+    anchors.spend(db, row)
+    assert anchors.use(db, row, 99) is None
+    assert anchors.use(db, 999, 99) is None
 
 
 # --- looking back, commands ---

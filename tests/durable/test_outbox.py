@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from buoy.durable import inbox, outbox, schema, status
+from buoy.durable import anchors, inbox, outbox, schema, status
 from buoy.letters import Letter, LetterState
 from tests.durable.rows import BOT, LANE, arrival, column, letter
 
@@ -93,7 +93,7 @@ def test_an_attempt_that_cannot_be_made_changes_nothing(db: sqlite3.Connection) 
     other = queued(db, "k2")
     assert outbox.attempt(db, other, anchor, "a", 1, BOOT, 1.0) is None, "the anchor is used up"
     assert outbox.attempt(db, other, 999, "a", 9, BOOT, 1.0) is None, "the anchor was pruned"
-    inbox.spend(db, anchor)
+    anchors.spend(db, anchor)
     assert outbox.attempt(db, other, anchor, "a", 9, BOOT, 1.0) is None, "the anchor was refused"
     assert got(db, other).attempts == 0
     assert column(db, "inbox", anchor, "uses") == 1

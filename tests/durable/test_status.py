@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from buoy.durable import inbox, outbox, schema, status
+from buoy.durable import anchors, inbox, outbox, schema, status
 from buoy.letters import Event
 from tests.durable.rows import arrival, letter
 
@@ -27,7 +27,7 @@ def asked(db: sqlite3.Connection) -> Event:
 def test_replies_that_were_used_and_letters_that_wait_for_this_anchor_count(db: sqlite3.Connection) -> None:
     event = asked(db)
     assert status.spoken_for(db, event) == 0
-    inbox.use(db, event.id, 4)
+    anchors.use(db, event.id, 4)
     outbox.put(db, letter("held/1", origin="held"))
     own = outbox.put(db, letter("k/1", event=event.id)).letter
     assert status.spoken_for(db, event) == 3

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from buoy.chat import Message, Reply
-from buoy.durable import inbox, outbox, permission
+from buoy.durable import anchors, outbox, permission
 from buoy.durable.store import Store
 from buoy.errors import ConfigError, NotStoredError
 from buoy.gateway.courier import Holding
@@ -1207,7 +1207,7 @@ def test_an_inbox_row_knows_how_many_replies_its_anchor_has_had() -> None:
     async def test(world: World) -> None:
         await world.put("k")
         await world.settle()
-        anchor = world.store.read(inbox.anchor_of, world.events()["k"]["id"])
+        anchor = world.store.read(anchors.of_row, world.events()["k"]["id"])
         assert anchor is not None
         assert (anchor.uses, anchor.open) == (2, False)
 

@@ -18,7 +18,6 @@ alone.
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from buoy.durable import meta, permission
@@ -33,17 +32,17 @@ from buoy.durable.sessions import (
     unready,
 )
 from buoy.durable.trace import event_ref, note
-from buoy.letters import NOTICE, Anchor, Arrival, Event, EventState
+from buoy.letters import NOTICE, Arrival, Event, EventState
 
 if TYPE_CHECKING:
     import sqlite3
 
 __all__ = [
-    "ALONE_AFTER", "ASKED_AGAIN", "DEAD_AFTER", "Put", "advance", "again", "anchor_of", "anchors", "bury", "claim",
+    "ALONE_AFTER", "ASKED_AGAIN", "DEAD_AFTER", "Put", "advance", "again", "bury", "claim",
     "counts", "cursor", "drop", "end_waiting", "ended_with", "event_of", "finish", "finish_replied", "gaps", "get",
     "give_back", "heads",
     "history", "identifies_since", "is_spent", "listing", "needs_alone", "open_session", "page", "put",
-    "record_gap", "record_identify", "retry_dead", "spend", "unready", "urgent", "use", "void_claims",
+    "record_gap", "record_identify", "retry_dead", "unready", "urgent", "void_claims",
 ]  # fmt: skip
 
 DEAD_AFTER: Final = 5  # faults 18
@@ -285,57 +284,6 @@ def ended_with(db: sqlite3.Connection, bot: str, lane: str, after_id: int, reaso
         (bot, lane, after_id, len(reason), reason, LOOK_BACK),
     )
     return [(row[0], Event(*row[1:])) for row in found]
-
-
-# --- anchors ------------------------------------------------------------------------------------------------
-
-_ANCHOR = (
-    "SELECT id, anchor, event_at, uses, state IN ('waiting', 'running') OR EXISTS "
-    "(SELECT 1 FROM outbox WHERE event = inbox.id AND outbox.state = 'queued'), spent FROM inbox "
-)
-
-
-_ANCHORS = _ANCHOR + "WHERE bot = ? AND lane = ? AND lane IS NOT NULL ORDER BY id DESC"
-
-
-def anchors(db: sqlite3.Connection, bot: str, lane: str, since: float, limit: int = 10) -> list[Anchor]:
-    """List what replies in this lane may refer to: newest first, written at ``since`` or later.
-
-    Only the newest rows of the lane are looked at, however many it has; :func:`anchor_of` reads a certain one.
-    """
-    found: list[Anchor] = []
-    rows = db.execute(_ANCHORS, (bot, lane))
-    for row in islice(rows, LOOK_BACK):
-        if row[1] is not None and row[2] >= since:
-            found.append(_anchor(row))
-            if len(found) == limit:
-                break
-    rows.close()  # or the reader would hold on to this state of the database
-    return found
-
-
-def anchor_of(db: sqlite3.Connection, row: int) -> Anchor | None:
-    """Read the anchor of one row, however old; None where it has none."""
-    found = db.execute(_ANCHOR + "WHERE id = ? AND anchor IS NOT NULL", (row,)).fetchone()
-    return None if found is None else _anchor(found)
-
-
-def _anchor(row: tuple[int, str, float, int, int, int]) -> Anchor:
-    return Anchor(row[0], row[1], row[2], row[3], bool(row[4]), bool(row[5]))
-
-
-def use(db: sqlite3.Connection, row: int, limit: int) -> int | None:
-    """Take the next ``msg_seq`` of an anchor, for good; None when ``limit`` were taken or it is spent."""
-    changed = db.execute("UPDATE inbox SET uses = uses + 1 WHERE id = ? AND uses < ? AND spent = 0", (row, limit))
-    if changed.rowcount == 0:
-        return None
-    seq: int = db.execute("SELECT uses FROM inbox WHERE id = ?", (row,)).fetchone()[0]
-    return seq
-
-
-def spend(db: sqlite3.Connection, row: int) -> None:
-    """Record that the platform refused this row's anchor for good."""
-    db.execute("UPDATE inbox SET spent = 1 WHERE id = ?", (row,))
 
 
 # --- looking back -------------------------------------------------------------------------------------------

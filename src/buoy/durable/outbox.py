@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from buoy.durable import inbox
+from buoy.durable import anchors
 from buoy.durable.trace import REWORDED, letter_ref, note
 from buoy.letters import Letter, LetterState
 
@@ -104,7 +104,7 @@ def attempt(
     None: the anchor is spent or used ``limit`` times, or the letter is not free (ended, claimed, frozen).
     Nothing changed then.
     """
-    seq = inbox.use(db, anchor_row, limit)
+    seq = anchors.use(db, anchor_row, limit)
     if seq is None:
         return None
     changed = db.execute(
@@ -205,7 +205,7 @@ def unbind(db: sqlite3.Connection, row: int, reason: str, now: float) -> bool:
     if found is None:
         return False
     if found[0] is not None:
-        inbox.spend(db, found[0])
+        anchors.spend(db, found[0])
     db.execute(
         "UPDATE outbox SET state = 'queued', reason = ?, anchor_row = NULL, anchor = NULL, seq = NULL WHERE id = ?",
         (reason, row),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
-from buoy.durable import backoff, inbox, outbox, permission
+from buoy.durable import anchors, backoff, outbox, permission
 from buoy.durable.lanes import Key, Lanes
 from buoy.durable.store import Store
 from buoy.gateway import posting
@@ -173,15 +173,15 @@ class Courier:
         """Ask the platform; with the letter's own anchor alone, which is what it uses first, and then with all."""
         platform = self._platforms[letter.bot]
         row = letter.event if letter.anchor_row is None else letter.anchor_row
-        own = None if row is None else self._store.read(inbox.anchor_of, row)
+        own = None if row is None else self._store.read(anchors.of_row, row)
         if own is not None:
             plan = platform.plan(letter, [own], now)
             if isinstance(plan, Use | Repeat):
                 return plan
-        anchors = self._store.read(inbox.anchors, letter.bot, letter.lane, platform.alive_since(letter.lane, now))
-        if own is not None and all(anchor.row != own.row for anchor in anchors):
-            anchors.append(own)
-        return platform.plan(letter, anchors, now, self._store.read(permission.known, letter.bot, letter.lane))
+        alive = self._store.read(anchors.newest, letter.bot, letter.lane, platform.alive_since(letter.lane, now))
+        if own is not None and all(anchor.row != own.row for anchor in alive):
+            alive.append(own)
+        return platform.plan(letter, alive, now, self._store.read(permission.known, letter.bot, letter.lane))
 
     async def attempt(self, lane: Key, letter: Letter, *, in_doubt: bool = False) -> None:
         """Deliver a letter whose attempt is committed, and act on the outcome.

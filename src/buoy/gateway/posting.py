@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from buoy.durable import inbox, meta, outbox, permission, status
+from buoy.durable import anchors, inbox, meta, outbox, permission, status
 from buoy.durable.lanes import Key
 from buoy.durable.trace import event_ref, has_note, note
 from buoy.letters import NOTICE, SCHEDULED, Event, EventState, Failed, Letter, LetterState, Permission, Use
@@ -234,7 +234,7 @@ def take_typing(db: sqlite3.Connection, event: Event, limit: int, now: float) ->
     ref = event_ref(event.id)
     if has_note(db, ref, TYPING) or status.spoken_for(db, event) > limit - 2:
         return None
-    seq = inbox.use(db, event.id, limit)
+    seq = anchors.use(db, event.id, limit)
     if seq is not None:
         note(db, ref, now, TYPING)
     return seq

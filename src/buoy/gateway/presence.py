@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from buoy.durable import inbox
+from buoy.durable import anchors
 from buoy.durable.store import Store
 from buoy.errors import StoreError
 from buoy.gateway import posting
@@ -78,7 +78,7 @@ class Presence:
     async def _show(self, running: Running) -> None:
         event, now = running.event, self._wall()
         platform = self._platforms[event.bot]
-        own = self._store.read(inbox.anchor_of, event.id) if platform.types(event) else None
+        own = self._store.read(anchors.of_row, event.id) if platform.types(event) else None
         if own is None:
             return
         draft = Letter(0, "", event.bot, event.lane, b"", LetterState.QUEUED, now, event=event.id)
